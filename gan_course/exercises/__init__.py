@@ -76,7 +76,7 @@ def exercise(key: str, answer: object) -> None:
         Wrong: the answer is wrong; the message says what to look at.
     """
     try:
-        importlib.import_module(f"{__name__}.chapter_{key.split('.')[0]}")
+        importlib.import_module(f"{__name__}.chapter_{key.split('.', maxsplit=1)[0]}")
         check = SPECIFICATIONS[key]
     except (ModuleNotFoundError, KeyError):
         raise ValueError(f"key = {key!r}: there is no such exercise") from None

@@ -1,0 +1,296 @@
+"""Toy targets and noise priors whose density is known exactly.
+
+A *source* is anything with an ``event_shape`` and a ``sample(shape, generator)``.
+Targets and priors are sources; :class:`Empirical` is the one without a density.
+
+Sampling takes an explicit ``torch.Generator``, which ``torch.distributions`` does
+not: it makes a training repeatable without touching the global random state.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Generator, Tensor
+from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
+
+Points = Tensor | Sequence[float] | Sequence[Sequence[float]]
+
+
+class Source(Protocol):
+    """What a training draws from: real samples or noise."""
+
+    event_shape: torch.Size
+
+    def sample(self, shape: Sequence[int] = (), generator: Generator | None = None) -> Tensor:
+        """Draw independent samples, shape ``(*shape, *event_shape)``."""
+
+    def to(self, device: torch.device | str) -> Source:
+        """Return the same source with its tensors on ``device``."""
+
+
+class GaussianMixture:
+    """A mixture of isotropic Gaussians, in any dimension.
+
+    Every smooth target of the book is one: the ring and the grid have a few
+    components, the moons and the spiral many, close together along a curve.
+
+    Args:
+        centers: component means, shape ``(components, dim)``; in 1-D ``(components,)`` will do.
+        std: standard deviation, one for all components or one each.
+        weights: component probabilities up to a factor, shape ``(components,)``; default equal.
+        modal: whether each component is a mode of its own that a metric may count.
+
+    Attributes:
+        density: the same law as a ``torch.distributions`` object, with event
+            shape ``()`` in 1-D, where its ``log_prob`` takes plain numbers.
+        window: the interval, for every axis, that a plot should show.
+
+    Raises:
+        ValueError: a shape does not fit, or a scale or weight is not positive.
+    """
+
+    def __init__(
+        self,
+        centers: Points,
+        std: float | Sequence[float] | Tensor,
+        weights: Sequence[float] | Tensor | None = None,
+        *,
+        modal: bool = True,
+    ) -> None:
+        centers = torch.as_tensor(centers, dtype=torch.float32)
+        self.centers = centers.unsqueeze(-1) if centers.dim() == 1 else centers
+        if self.centers.dim() != 2 or not self.centers.numel():
+            raise ValueError(
+                f"centers has shape {tuple(centers.shape)}: expected (components, dim)"
+            )
+        components, dim = self.centers.shape
+        device = self.centers.device
+        self.std = _per_component("std", std, components).to(device)
+        self.weights = _per_component("weights", 1.0 if weights is None else weights, components)
+        self.weights = (self.weights / self.weights.sum()).to(device)
+        self.modal = modal
+        self.event_shape = torch.Size((dim,))
+
+    @property
+    def density(self) -> Distribution:
+        """The mixture as a ``torch.distributions`` object."""
+        mixing = Categorical(self.weights)
+        if self.event_shape == (1,):
+            return MixtureSameFamily(mixing, Normal(self.centers[:, 0], self.std))
+        return MixtureSameFamily(
+            mixing, Independent(Normal(self.centers, self.std.unsqueeze(-1)), 1)
+        )
+
+    @property
+    def modes(self) -> Tensor | None:
+        """Centres of the modes, shape ``(modes, dim)``; ``None`` for a curve."""
+        return self.centers if self.modal else None
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """Lower and upper end of a plot, the same for every axis."""
+        low, high = float(self.centers.min()), float(self.centers.max())
+        margin = 4 * float(self.std.max()) + 0.15 * (high - low)
+        return low - margin, high + margin
+
+    def sample(self, shape: Sequence[int] = (), generator: Generator | None = None) -> Tensor:
+        """Draw samples, shape ``(*shape, dim)``."""
+        device = self.centers.device
+        if bool((self.weights == self.weights[0]).all()):
+            index = torch.randint(
+                len(self.centers), tuple(shape), generator=generator, device=device
+            )
+        else:
+            index = torch.multinomial(
+                self.weights, math.prod(shape), replacement=True, generator=generator
+            ).reshape(tuple(shape))
+        noise = torch.randn((*shape, *self.event_shape), generator=generator, device=device)
+        return self.centers[index] + self.std[index].unsqueeze(-1) * noise
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log density in nats at ``x``, shape ``(..., dim)`` to ``(...)``."""
+        return self.density.log_prob(x.squeeze(-1) if self.event_shape == (1,) else x)
+
+    def to(self, device: torch.device | str) -> GaussianMixture:
+        """Return the same mixture on ``device``."""
+        return GaussianMixture(
+            self.centers.to(device), self.std.to(device), self.weights, modal=self.modal
+        )
+
+
+class Uniform:
+    """The uniform distribution on a box.
+
+    Args:
+        low: the lower corner, shape ``(dim,)``, or a number in 1-D.
+        high: the upper corner, likewise.
+
+    Raises:
+        ValueError: the corners differ in shape, or some ``high`` is not above its ``low``.
+    """
+
+    def __init__(self, low: Points | float, high: Points | float) -> None:
+        self.low = torch.as_tensor(low, dtype=torch.float32).reshape(-1)
+        self.high = torch.as_tensor(high, dtype=torch.float32).reshape(-1)
+        if self.low.shape != self.high.shape:
+            raise ValueError(
+                f"low has shape {tuple(self.low.shape)} and high {tuple(self.high.shape)}: "
+                "expected the same (dim,)"
+            )
+        if not bool((self.high > self.low).all()):
+            raise ValueError(
+                f"high = {self.high.tolist()}: must be above low = {self.low.tolist()}"
+            )
+        self.event_shape = self.low.shape
+        self.modes: Tensor | None = None
+
+    @property
+    def density(self) -> Distribution:
+        """The box as a ``torch.distributions`` object."""
+        box = torch.distributions.Uniform(self.low, self.high, validate_args=False)
+        if self.event_shape == (1,):
+            return torch.distributions.Uniform(self.low[0], self.high[0], validate_args=False)
+        return Independent(box, 1, validate_args=False)
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """Lower and upper end of a plot, the same for every axis."""
+        low, high = float(self.low.min()), float(self.high.max())
+        return low - 0.25 * (high - low), high + 0.25 * (high - low)
+
+    def sample(self, shape: Sequence[int] = (), generator: Generator | None = None) -> Tensor:
+        """Draw samples, shape ``(*shape, dim)``."""
+        u = torch.rand((*shape, *self.event_shape), generator=generator, device=self.low.device)
+        return self.low.lerp(self.high, u)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log density in nats at ``x``, shape ``(..., dim)`` to ``(...)``; −inf outside."""
+        return self.density.log_prob(x.squeeze(-1) if self.event_shape == (1,) else x)
+
+    def to(self, device: torch.device | str) -> Uniform:
+        """Return the same box on ``device``."""
+        return Uniform(self.low.to(device), self.high.to(device))
+
+
+class Empirical:
+    """The training set as a distribution: a draw is one of its rows.
+
+    It has no density. The data lives on one device and is sampled by index,
+    so there is no loader to wait for.
+
+    Args:
+        data: the samples, shape ``(samples, ...)``.
+
+    Raises:
+        ValueError: ``data`` has no rows.
+    """
+
+    def __init__(self, data: Tensor) -> None:
+        if data.dim() < 2 or not len(data):
+            raise ValueError(f"data has shape {tuple(data.shape)}: expected (samples, ...)")
+        self.data = data
+        self.event_shape = data.shape[1:]
+
+    def sample(self, shape: Sequence[int] = (), generator: Generator | None = None) -> Tensor:
+        """Draw rows with replacement, shape ``(*shape, *event_shape)``."""
+        index = torch.randint(
+            len(self.data), tuple(shape), generator=generator, device=self.data.device
+        )
+        return self.data[index]
+
+    def to(self, device: torch.device | str) -> Empirical:
+        """Return the same data on ``device``."""
+        return Empirical(self.data.to(device))
+
+
+def normal(dim: int = 2) -> GaussianMixture:
+    """The standard normal, the usual prior on z."""
+    return GaussianMixture(torch.zeros(1, dim), 1.0)
+
+
+def uniform(dim: int = 2) -> Uniform:
+    """The uniform prior on [−1, 1] in each dimension."""
+    return Uniform(-torch.ones(dim), torch.ones(dim))
+
+
+def ring(modes: int = 8, radius: float = 1.0, std: float = 0.01) -> GaussianMixture:
+    """Gaussians evenly spaced on a circle; the defaults are PacGAN's (Lin et al. 2018, §4.1)."""
+    if modes < 1:
+        raise ValueError(f"modes = {modes!r}: a ring has at least 1")
+    # arange, not linspace(0, 2π, modes), whose last point doubles the first.
+    angle = torch.arange(modes) * (2 * math.pi / modes)
+    return GaussianMixture(radius * torch.stack([angle.cos(), angle.sin()], dim=-1), std)
+
+
+def grid(side: int = 5, spacing: float = 2.0, std: float = 0.05) -> GaussianMixture:
+    """Gaussians on a square grid around 0; the defaults are PacGAN's (Lin et al. 2018, §4.1)."""
+    if side < 1:
+        raise ValueError(f"side = {side!r}: a grid has at least 1 mode a side")
+    axis = spacing * (torch.arange(side) - (side - 1) / 2)
+    return GaussianMixture(torch.cartesian_prod(axis, axis), std)
+
+
+def two_moons(std: float = 0.08) -> GaussianMixture:
+    """Two interleaved half circles, blurred by a Gaussian."""
+    angle = torch.linspace(0, math.pi, 60)
+    upper = torch.stack([angle.cos() - 0.5, angle.sin() - 0.25], dim=-1)
+    return GaussianMixture(torch.cat([upper, -upper]), std, modal=False)
+
+
+def spiral(turns: float = 1.5, std: float = 0.05) -> GaussianMixture:
+    """An Archimedean spiral from the centre to radius 1, blurred by a Gaussian."""
+    # Equal steps in t² are nearly equal steps along the curve.
+    t = torch.linspace(0.02, 1, 150).sqrt()
+    angle = 2 * math.pi * turns * t
+    return GaussianMixture(
+        torch.stack([t * angle.cos(), t * angle.sin()], dim=-1), std, modal=False
+    )
+
+
+def drawn(points: Points, std: float | None = None) -> GaussianMixture:
+    """The density that a reader draws: a Gaussian kernel on every point.
+
+    Args:
+        points: where the pointer went, shape ``(points, dim)``.
+        std: width of the kernel; default Scott's rule, ``n^(−1/(dim + 4))`` times the
+            mean standard deviation of the axes (Scott 1992, eq. 6.42).
+    """
+    points = torch.as_tensor(points, dtype=torch.float32)
+    if points.dim() != 2 or len(points) < 2:
+        raise ValueError(
+            f"points has shape {tuple(points.shape)}: draw at least two, (points, dim)"
+        )
+    if std is None:
+        scott = len(points) ** (-1 / (points.shape[1] + 4))
+        std = max(scott * float(points.std(dim=0).mean()), 1e-3)
+    return GaussianMixture(points, std, modal=False)
+
+
+#: The targets a menu offers.
+TARGETS: dict[str, Callable[[], GaussianMixture]] = {
+    "ring": ring,
+    "grid": grid,
+    "two moons": two_moons,
+    "spiral": spiral,
+}
+
+#: The noise priors a menu offers; each takes the dimension of z.
+PRIORS: dict[str, Callable[[int], GaussianMixture | Uniform]] = {
+    "normal": normal,
+    "uniform": uniform,
+}
+
+
+def _per_component(name: str, value: float | Sequence[float] | Tensor, components: int) -> Tensor:
+    values = torch.as_tensor(value, dtype=torch.float32)
+    if values.dim() > 1 or (values.dim() == 1 and len(values) != components):
+        raise ValueError(
+            f"{name} has shape {tuple(values.shape)}: expected one number or ({components},)"
+        )
+    if not bool((values > 0).all()):
+        raise ValueError(f"{name} = {values.tolist()}: must be positive")
+    return values.expand(components)

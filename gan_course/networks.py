@@ -1,0 +1,209 @@
+"""Networks: plain modules, and many copies of one trained as a single program."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.nn.utils import parametrize
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky relu": lambda: nn.LeakyReLU(0.2),
+    "tanh": nn.Tanh,
+    "softplus": nn.Softplus,
+}
+
+
+def mlp(
+    inputs: int,
+    outputs: int,
+    *,
+    width: int = 128,
+    depth: int = 2,
+    activation: str = "relu",
+    batch_norm: bool = False,
+    spectral_norm: bool = False,
+) -> nn.Sequential:
+    """A multilayer perceptron, samples ``(batch, inputs)`` to ``(batch, outputs)``.
+
+    Args:
+        inputs: number of features of a sample.
+        outputs: number of features that come out.
+        width: units in each hidden layer.
+        depth: number of hidden layers; 0 is a linear map.
+        activation: a key of :data:`ACTIVATIONS`.
+        batch_norm: normalise each hidden layer over the batch (Ioffe & Szegedy 2015).
+        spectral_norm: divide each weight by its largest singular value (Miyato et al. 2018).
+
+    Raises:
+        ValueError: a size is not positive, or the activation is unknown.
+    """
+    sizes = {"inputs": inputs, "outputs": outputs, "width": width, "depth + 1": depth + 1}
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} = {size!r}: must be at least 1")
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation = {activation!r}: choose one of {sorted(ACTIVATIONS)}")
+
+    def linear(fan_in: int, fan_out: int) -> nn.Linear:
+        layer = nn.Linear(fan_in, fan_out)
+        if spectral_norm:
+            parametrize.register_parametrization(layer, "weight", SpectralNorm(layer.weight))
+        return layer
+
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in pairwise([inputs, *[width] * depth]):
+        layers.append(linear(fan_in, fan_out))
+        if batch_norm:
+            layers.append(nn.BatchNorm1d(fan_out))
+        layers.append(ACTIVATIONS[activation]())
+    return nn.Sequential(*layers, linear(width if depth else inputs, outputs))
+
+
+class SpectralNorm(nn.Module):
+    """Divide a weight by its largest singular value (Miyato et al. 2018, algorithm 1).
+
+    Each training forward improves the estimate by one power iteration. PyTorch's own
+    parametrization writes into buffers in a way that ``vmap`` cannot batch.
+
+    Args:
+        weight: the weight to normalise, shape ``(out, ...)``.
+    """
+
+    right: Tensor
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("right", torch.randn_like(weight.detach().flatten(1)[0]))
+        for _ in range(15):  # start from a good estimate
+            self._left(weight)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return ``weight / σ(weight)``."""
+        left = self._left(weight)
+        # The vectors are constants; the gradient flows through the weight alone.
+        sigma = left @ (weight.flatten(1) @ self.right.clone())
+        return weight / sigma
+
+    @torch.no_grad()
+    def _left(self, weight: Tensor) -> Tensor:
+        matrix = weight.flatten(1)
+        left = F.normalize(matrix @ self.right, dim=0)
+        if self.training:
+            self.right.copy_(F.normalize(matrix.mT @ left, dim=0))
+        return F.normalize(matrix @ self.right, dim=0)
+
+
+class Ensemble(nn.Module):
+    """Many independent copies of one network, trained as a single program.
+
+    Every parameter and buffer of the network gets a leading dimension ``runs``, and so
+    do its input and output: ``(runs, batch, ...)``. Run ``i`` never sees run ``j``.
+
+    Linear layers become one batched product and elementwise activations act as they
+    are; any other module (convolution, batch norm, one of your own) goes through
+    ``torch.func.vmap``.
+
+    Args:
+        build: makes one network; called ``runs`` times, so that each copy has its own weights.
+        runs: the number of copies.
+
+    Attributes:
+        module: the network with stacked parameters; ``module.state_dict()`` has the keys
+            of one network, each value with ``runs`` in front.
+
+    Raises:
+        ValueError: ``runs`` is below 1.
+    """
+
+    def __init__(self, build: Callable[[], nn.Module], runs: int) -> None:
+        super().__init__()
+        if runs < 1:
+            raise ValueError(f"runs = {runs!r}: an ensemble has at least 1")
+        members = [build() for _ in range(runs)]
+        self.runs = runs
+        self.module = copy.deepcopy(members[0])
+        _replace_tensors(self.module, lambda name: torch.stack([_get(m, name) for m in members]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply copy ``i`` to ``x[i]``; ``x`` has shape ``(runs, batch, ...)``."""
+        if x.dim() < 2 or x.shape[0] != self.runs:
+            raise ValueError(f"x has shape {tuple(x.shape)}: expected ({self.runs}, batch, ...)")
+        return _apply(self.module, x)
+
+    def member(self, run: int) -> nn.Module:
+        """Lift one copy out as a plain network with weights of its own."""
+        if not 0 <= run < self.runs:
+            raise ValueError(f"run = {run!r}: expected 0 to {self.runs - 1}")
+        member = copy.deepcopy(self.module)
+        _replace_tensors(member, lambda name: _get(self.module, name)[run].clone())
+        return member
+
+
+class Solo(nn.Module):
+    """A plain network seen as an ensemble of one, sharing its weights."""
+
+    runs = 1
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the network to ``x[0]``; shapes ``(1, batch, ...)``."""
+        output: Tensor = self.module(x.squeeze(0))
+        return output.unsqueeze(0)
+
+    def member(self, run: int) -> nn.Module:
+        """The network itself."""
+        if run != 0:
+            raise ValueError(f"run = {run!r}: there is one run, 0")
+        return self.module
+
+
+_ELEMENTWISE = (nn.Identity, nn.LeakyReLU, nn.ReLU, nn.Sigmoid, nn.Softplus, nn.Tanh)
+
+
+def _apply(module: nn.Module, x: Tensor) -> Tensor:
+    # `type(...) is`: a parametrized layer is a subclass, and needs vmap.
+    if type(module) is nn.Sequential:
+        for layer in module:
+            x = _apply(layer, x)
+        return x
+    if isinstance(module, _ELEMENTWISE):
+        return module(x)  # type: ignore[no-any-return]
+    if type(module) is nn.Linear and module.bias is not None and x.dim() == 3:
+        return torch.baddbmm(module.bias.unsqueeze(1), x, module.weight.mT)
+
+    def one(state: dict[str, Tensor], x: Tensor) -> Tensor:
+        return functional_call(module, state, (x,))  # type: ignore[no-any-return]
+
+    result: Tensor = vmap(one, randomness="different")(dict(_tensors(module)), x)
+    return result
+
+
+def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from module.named_parameters()
+    yield from module.named_buffers()
+
+
+def _get(module: nn.Module, name: str) -> Tensor:
+    owner, _, leaf = name.rpartition(".")
+    tensor: Tensor = getattr(module.get_submodule(owner), leaf)
+    return tensor.detach()
+
+
+def _replace_tensors(module: nn.Module, new: Callable[[str], Tensor]) -> None:
+    for name, old in list(_tensors(module)):
+        owner, _, leaf = name.rpartition(".")
+        holder = module.get_submodule(owner)
+        if isinstance(old, nn.Parameter):
+            holder._parameters[leaf] = nn.Parameter(new(name), requires_grad=old.requires_grad)
+        else:
+            holder._buffers[leaf] = new(name)

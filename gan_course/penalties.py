@@ -1,0 +1,100 @@
+"""Gradient penalties on the discriminator: where to measure, and what to charge.
+
+Each penalty takes the norm n of D's gradient with respect to its *input*, sample
+by sample, at some points, and charges a function of it:
+
+| name    | points                         | charge   | source                            |
+|---------|--------------------------------|----------|-----------------------------------|
+| R1      | real samples                   | n² / 2   | Mescheder et al. 2018, eq. 9      |
+| R2      | generated samples              | n² / 2   | Mescheder et al. 2018, eq. 10     |
+| WGAN-GP | uniform between real and fake  | (n − 1)² | Gulrajani et al. 2017, eq. 3      |
+
+The trainer adds ``weight × penalty`` to D's loss. With the factor ½ inside, the
+weight of R1 is the γ of Mescheder et al.; codebases that leave it out need γ / 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+Critic = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """A penalty on the slope of D.
+
+    Attributes:
+        name: key in :data:`PENALTIES`.
+        points: ``(real, fake, generator) -> points``, each ``(runs, batch, ...)``.
+        charge: function of the gradient norms, ``(runs, batch)`` to ``(runs, batch)``.
+    """
+
+    name: str
+    points: Callable[[Tensor, Tensor, Generator | None], Tensor]
+    charge: Callable[[Tensor], Tensor]
+
+    def __call__(
+        self, critic: Critic, real: Tensor, fake: Tensor, generator: Generator | None = None
+    ) -> Tensor:
+        """Return the mean charge, shape ``(runs,)``, differentiable in D's weights.
+
+        Args:
+            critic: samples ``(runs, batch, ...)`` to logits ``(runs, batch)``.
+            real: samples, shape ``(runs, batch, ...)`` of any rank above two.
+            fake: generated samples of the same shape.
+            generator: random state for the points that are drawn.
+        """
+        points = self.points(real.detach(), fake.detach(), generator)
+        return self.charge(gradient_norm(critic, points)).mean(dim=-1)
+
+
+def gradient_norm(critic: Critic, points: Tensor) -> Tensor:
+    """‖∇ₓ critic(x)‖ for each sample, shape ``(runs, batch)``, differentiable once more.
+
+    The samples of a batch must not influence one another's logits (no batch norm in D).
+    """
+    points = points.detach().requires_grad_()
+    # Each logit depends on its own sample only, so the sum's gradient holds all of them.
+    (slopes,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
+    # vector_norm has gradient 0 at 0, where the root of a sum of squares has NaN.
+    norm: Tensor = torch.linalg.vector_norm(slopes.flatten(start_dim=2), dim=-1)
+    return norm
+
+
+def _real(real: Tensor, _fake: Tensor, _generator: Generator | None) -> Tensor:
+    return real
+
+
+def _fake(_real: Tensor, fake: Tensor, _generator: Generator | None) -> Tensor:
+    return fake
+
+
+def _between(real: Tensor, fake: Tensor, generator: Generator | None) -> Tensor:
+    """A point on the segment from fake to real, uniform, one weight for each sample."""
+    shape = real.shape[:2] + (1,) * (real.dim() - 2)
+    weight = torch.rand(shape, generator=generator, device=real.device, dtype=real.dtype)
+    return fake + weight * (real - fake)
+
+
+def _half_square(norm: Tensor) -> Tensor:
+    return norm.square() / 2
+
+
+def _distance_from_one(norm: Tensor) -> Tensor:
+    return (norm - 1).square()
+
+
+#: Every penalty by name.
+PENALTIES: dict[str, Penalty] = {
+    penalty.name: penalty
+    for penalty in (
+        Penalty("R1", _real, _half_square),
+        Penalty("R2", _fake, _half_square),
+        Penalty("WGAN-GP", _between, _distance_from_one),
+    )
+}

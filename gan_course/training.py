@@ -1,0 +1,490 @@
+"""Algorithm 1 of Goodfellow et al. (2014), for one GAN or for thousands at once.
+
+Every tensor of a training is ``(runs, batch, ...)``; one GAN is ``runs = 1``. The
+trainer stops only between steps: interrupts, changes of settings and callbacks all
+happen there.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm.auto import tqdm
+
+from gan_course.distributions import Source, normal
+from gan_course.losses import LOSSES
+from gan_course.networks import Ensemble, Solo
+from gan_course.penalties import PENALTIES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class NonFiniteError(ArithmeticError):
+    """A loss or gradient became NaN or infinite; the weights are those before the step.
+
+    Attributes:
+        step: number of the step that failed, counted from 1.
+        network: ``"discriminator"`` or ``"generator"``.
+    """
+
+    def __init__(self, step: int, network: str, loss: str) -> None:
+        super().__init__(
+            f"step {step}: the {network}'s {loss} loss or its gradient is not finite. "
+            "The weights are unchanged. Lower the learning rates, or add a penalty."
+        )
+        self.step = step
+        self.network = network
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a reader can turn between two steps.
+
+    Attributes:
+        loss: a key of :data:`gan_course.losses.LOSSES`.
+        k: discriminator steps for each generator step.
+        batch: samples in each mini-batch.
+        discriminator_rate: Adam's learning rate for D.
+        generator_rate: Adam's learning rate for G.
+        betas: Adam's decay rates.
+        penalties: weight of each penalty by its key in :data:`gan_course.penalties.PENALTIES`.
+        averaging: decay of the exponential average of G's weights; 0 keeps none.
+
+    Raises:
+        ValueError: a value is out of range; the message names it.
+    """
+
+    loss: str = "non-saturating"
+    k: int = 1
+    batch: int = 256
+    discriminator_rate: float = 1e-3
+    generator_rate: float = 1e-3
+    betas: tuple[float, float] = (0.5, 0.999)
+    penalties: Mapping[str, float] = field(default_factory=dict)
+    averaging: float = 0.0
+
+    def __post_init__(self) -> None:
+        _one_of("loss", self.loss, LOSSES)
+        for name in ("k", "batch"):
+            count = getattr(self, name)
+            if not isinstance(count, int) or count < 1:
+                raise ValueError(f"{name} = {count!r}: must be a whole number, at least 1")
+        for name in ("discriminator_rate", "generator_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} = {getattr(self, name)!r}: must be positive")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas = {self.betas!r}: two numbers, each at least 0 and below 1")
+        for name, weight in self.penalties.items():
+            _one_of("penalties", name, PENALTIES)
+            if not weight >= 0:
+                raise ValueError(f"penalties[{name!r}] = {weight!r}: a weight is at least 0")
+        if not 0 <= self.averaging < 1:
+            raise ValueError(f"averaging = {self.averaging!r}: at least 0 and below 1")
+
+
+class Record(NamedTuple):
+    """One step in numbers, each of shape ``(runs,)``.
+
+    The discriminator's numbers are those of its last of k steps.
+    """
+
+    discriminator_loss: Tensor
+    generator_loss: Tensor
+    discriminator_gradient: Tensor  # norm over all weights
+    generator_gradient: Tensor
+    real: Tensor  # mean of D(x)
+    fake: Tensor  # mean of D(G(z)), the same batch
+    frozen: Tensor  # whether the run stopped at a non-finite loss
+
+
+class History:
+    """Per-step, per-run numbers of a training, kept on its device.
+
+    Attributes:
+        first: number of steps taken before this history began.
+    """
+
+    def __init__(self, first: int = 0) -> None:
+        self.first = first
+        self._records: list[Tensor] = []
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def append(self, record: Record) -> None:
+        """Add one step."""
+        self._records.append(torch.stack([column.float() for column in record]))
+
+    def __getitem__(self, quantity: str) -> Tensor:
+        """Return one field of :class:`Record` over time, shape ``(steps, runs)``, on the CPU."""
+        _one_of("quantity", quantity, Record._fields)
+        if not self._records:
+            return torch.empty(0, 0)
+        return torch.stack([r[Record._fields.index(quantity)] for r in self._records]).cpu()
+
+    def frame(self) -> pd.DataFrame:
+        """Return a tidy frame: a row for each step and run, a column for each quantity."""
+        import pandas as pd  # noqa: PLC0415  # a second of start-up, for those who want a frame
+
+        columns = {quantity: self[quantity] for quantity in Record._fields}
+        steps, runs = columns["real"].shape
+        index = pd.MultiIndex.from_product(
+            [range(self.first + 1, self.first + steps + 1), range(runs)], names=["step", "run"]
+        )
+        frame = pd.DataFrame({q: v.flatten().numpy() for q, v in columns.items()}, index=index)
+        return frame.astype({"frozen": bool}).reset_index()
+
+
+class Trainer:
+    """Two networks, what they learn from, and the step that trains them.
+
+    Args:
+        generator: noise to samples; a plain module, or an :class:`Ensemble`.
+        discriminator: samples to one logit each; the same number of runs.
+        data: where real samples come from.
+        prior: where noise comes from; default the standard normal in 2-D.
+        settings: what can be changed between steps, see :meth:`set`.
+        seed: of the batches and the noise. The networks bring their own weights.
+        device: ``"auto"`` for a GPU where one works, else the CPU; or a device's name.
+
+    Attributes:
+        steps: number of steps taken.
+        frozen: which runs stopped at a non-finite loss, shape ``(runs,)``.
+
+    Raises:
+        ValueError: the networks differ in their number of runs, or the device cannot be used.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        data: Source,
+        prior: Source | None = None,
+        settings: Settings | None = None,
+        *,
+        seed: int = 0,
+        device: str = "auto",
+    ) -> None:
+        self.device = pick_device(device)
+        self.generator = _as_runs(generator).to(self.device)
+        self.discriminator = _as_runs(discriminator).to(self.device)
+        if self.generator.runs != self.discriminator.runs:
+            raise ValueError(
+                f"generator has {self.generator.runs} runs and discriminator "
+                f"{self.discriminator.runs}: the players must come in pairs"
+            )
+        self.runs: int = self.generator.runs
+        self.data = data.to(self.device)
+        self.prior = (prior or normal(2)).to(self.device)
+        self.random = Generator(self.device).manual_seed(seed)
+        self.seed = seed
+        self.steps = 0
+        self.frozen = torch.zeros(self.runs, dtype=torch.bool, device=self.device)
+        self.averaged: AveragedModel | None = None
+        self._optimizers = {
+            "discriminator": torch.optim.Adam(self.discriminator.parameters(), fused=True),
+            "generator": torch.optim.Adam(self.generator.parameters(), fused=True),
+        }
+        self._buffers = [*self.generator.buffers(), *self.discriminator.buffers()]
+        self.settings = settings or Settings()
+        self._use_settings()
+
+    def set(self, **changes: object) -> None:
+        """Change settings from the next step on: ``trainer.set(k=5, loss="hinge")``.
+
+        Raises:
+            ValueError: a value is out of range; the old settings stay.
+            TypeError: there is no such setting.
+        """
+        self.settings = replace(self.settings, **changes)  # type: ignore[arg-type]
+        self._use_settings()
+
+    def _use_settings(self) -> None:
+        for player, optimizer in self._optimizers.items():
+            for group in optimizer.param_groups:
+                group["lr"] = getattr(self.settings, f"{player}_rate")
+                group["betas"] = self.settings.betas
+        if not self.settings.averaging:
+            self.averaged = None
+            return
+        if self.averaged is None:
+            self.averaged = AveragedModel(self.generator, use_buffers=True)
+        decay = get_ema_multi_avg_fn(self.settings.averaging)  # type: ignore[no-untyped-call]
+        self.averaged.multi_avg_fn = decay
+
+    # -- Algorithm 1 ------------------------------------------------------------------
+
+    def step(self) -> Record:
+        """Take k discriminator steps and one generator step.
+
+        Raises:
+            NonFiniteError: the loss of a single run, or of every run, is not finite.
+        """
+        for _ in range(self.settings.k):
+            on_discriminator = self.discriminator_step()
+        on_generator = self.generator_step()
+        self.steps += 1
+        return Record(
+            discriminator_loss=on_discriminator.loss,
+            generator_loss=on_generator.loss,
+            discriminator_gradient=on_discriminator.gradient,
+            generator_gradient=on_generator.gradient,
+            real=on_discriminator.real,
+            fake=on_discriminator.fake,
+            frozen=self.frozen.clone(),
+        )
+
+    def discriminator_step(self) -> DiscriminatorStep:
+        """Descend D's loss once, on a fresh batch of real and one of generated samples."""
+        settings, buffers = self.settings, self._snapshot()
+        real = self._draw(self.data)
+        noise = self._draw(self.prior)
+        with torch.no_grad():  # the generator stands still
+            fake = self.generator(noise)
+        # One pass over both batches costs less than two.
+        real_logits, fake_logits = self.logits(torch.cat([real, fake], dim=1)).chunk(2, dim=1)
+        loss = LOSSES[settings.loss].discriminator(real_logits, fake_logits)
+        for name, weight in settings.penalties.items():
+            penalty = PENALTIES[name](self.logits, real, fake, self.random)
+            loss = loss + weight * penalty
+        gradient = self._descend("discriminator", loss, buffers)
+        with torch.no_grad():
+            return DiscriminatorStep(
+                loss.detach(),
+                gradient,
+                real_logits.sigmoid().mean(dim=1),
+                fake_logits.sigmoid().mean(dim=1),
+            )
+
+    def generator_step(self) -> GeneratorStep:
+        """Descend G's loss once, on a fresh batch of noise."""
+        objective, buffers = LOSSES[self.settings.loss], self._snapshot()
+        real = self._draw(self.data) if objective.relativistic else None
+        fake = self.generator(self._draw(self.prior))
+        if real is None:
+            real_logits, fake_logits = None, self.logits(fake)
+        else:
+            real_logits, fake_logits = self.logits(torch.cat([real, fake], dim=1)).chunk(2, dim=1)
+        loss = objective.generator(real_logits, fake_logits)
+        gradient = self._descend("generator", loss, buffers)
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.generator)
+        return GeneratorStep(loss.detach(), gradient)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """D's logits, samples ``(runs, batch, ...)`` to ``(runs, batch)``."""
+        logits: Tensor = self.discriminator(x)
+        if logits.numel() != x.shape[0] * x.shape[1]:
+            raise ValueError(
+                f"discriminator returned {tuple(logits.shape)} for samples {tuple(x.shape)}: "
+                "expected one logit for each sample"
+            )
+        return logits.reshape(x.shape[:2])
+
+    def _draw(self, source: Source) -> Tensor:
+        return source.sample((self.runs, self.settings.batch), self.random)
+
+    def _descend(self, player: str, loss: Tensor, buffers: Sequence[Tensor]) -> Tensor:
+        """Move one player's weights; return the norm of each run's gradient, shape ``(runs,)``.
+
+        A run whose loss or gradient is not finite keeps its last good state: weights,
+        Adam's moments, and the networks' buffers, whose earlier values ``buffers`` holds.
+        The other runs move as if it were not there.
+        """
+        optimizer = self._optimizers[player]
+        parameters = optimizer.param_groups[0]["params"]
+        # Runs share no weight, so the sum's gradient is each run's own.
+        gradients = torch.autograd.grad(loss.sum(), parameters)
+        norms = self._norms(gradients)
+        self.frozen = self.frozen | ~(loss.detach() + norms).isfinite()
+        before = list(zip(self._buffers, buffers, strict=True))
+        frozen = bool(self.frozen.any())
+        if frozen and bool(self.frozen.all()):
+            self._restore(before)
+            raise NonFiniteError(self.steps + 1, player, self.settings.loss)
+        if frozen:
+            state = [*parameters, *_moments(optimizer)]
+            before += [(tensor, tensor.detach().clone()) for tensor in state]
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+        optimizer.zero_grad()
+        if frozen:
+            self._restore(before)
+        return norms
+
+    def _snapshot(self) -> list[Tensor]:
+        return [buffer.clone() for buffer in self._buffers]
+
+    def _norms(self, gradients: Sequence[Tensor]) -> Tensor:
+        """Norm of each run's gradient over all weights, shape ``(runs,)``."""
+        if self.runs == 1:
+            return torch.stack(torch._foreach_norm(list(gradients))).norm().unsqueeze(0)
+        squares = [g.flatten(1).square().sum(dim=1) for g in gradients]
+        return torch.stack(squares).sum(dim=0).sqrt()
+
+    @torch.no_grad()
+    def _restore(self, before: Sequence[tuple[Tensor, Tensor]]) -> None:
+        for tensor, old in before:
+            if self.runs == 1:  # a plain network has no leading dimension
+                tensor.copy_(old)
+            else:
+                tensor[self.frozen] = old[self.frozen]
+
+    # -- many steps -------------------------------------------------------------------
+
+    def train(
+        self,
+        steps: int,
+        callback: Callable[[Trainer], object] | None = None,
+        *,
+        progress: bool | None = None,
+    ) -> History:
+        """Take steps until done or interrupted.
+
+        An interrupt (Ctrl-C, or JupyterLab's stop button) lets the step finish, then
+        returns the history so far.
+
+        Args:
+            steps: how many.
+            callback: called with the trainer after each step; its exceptions end the training.
+            progress: whether to show a bar; by default when it takes more than five seconds.
+
+        Raises:
+            ValueError: ``steps`` is negative.
+            NonFiniteError: see :meth:`step`.
+        """
+        if steps < 0:
+            raise ValueError(f"steps = {steps!r}: must be at least 0")
+        history = History(first=self.steps)
+        bar = tqdm(
+            range(steps), delay=5 if progress is None else 0, disable=progress is False, leave=False
+        )
+        with _interrupts() as interrupted, bar:
+            for _ in bar:
+                history.append(self.step())
+                if callback is not None:
+                    callback(self)
+                if interrupted():
+                    break
+        return history
+
+    @torch.no_grad()
+    def sample(self, samples: int, *, averaged: bool = False, seed: int | None = None) -> Tensor:
+        """Generate samples, shape ``(runs, samples, ...)``; the training's randomness is untouched.
+
+        Args:
+            samples: number for each run.
+            averaged: whether to use the averaged weights.
+            seed: of the noise; default the trainer's.
+
+        Raises:
+            ValueError: ``averaged`` was asked for, but ``settings.averaging`` is 0.
+        """
+        network: nn.Module | None = self.averaged if averaged else self.generator
+        if network is None:
+            raise ValueError("averaged = True: there are no averages while settings.averaging is 0")
+        random = Generator(self.device).manual_seed(self.seed if seed is None else seed)
+        noise = self.prior.sample((self.runs, samples), random)
+        training = network.training
+        network.eval()  # batch norm uses its running statistics
+        try:
+            fake: Tensor = network(noise)
+        finally:
+            network.train(training)
+        return fake
+
+    @torch.no_grad()
+    def discriminate(self, x: Tensor) -> Tensor:
+        """D(x), the probability of being real, samples ``(batch, ...)`` to ``(runs, batch)``."""
+        return self.logits(x.to(self.device).expand(self.runs, *x.shape)).sigmoid()
+
+
+class DiscriminatorStep(NamedTuple):
+    """What one discriminator step measured, each of shape ``(runs,)``."""
+
+    loss: Tensor
+    gradient: Tensor
+    real: Tensor
+    fake: Tensor
+
+
+class GeneratorStep(NamedTuple):
+    """What one generator step measured, each of shape ``(runs,)``."""
+
+    loss: Tensor
+    gradient: Tensor
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Turn a device's name into a device that works.
+
+    Args:
+        name: ``"auto"`` for CUDA where it works, else the CPU; or any name that torch knows.
+
+    Raises:
+        ValueError: the named device cannot be used; the message says why.
+    """
+    if name == "auto":
+        return _automatic_device()
+    try:
+        device = torch.device(name)
+        torch.ones(2, device=device).sum().item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device = {name!r} cannot be used here: {reason}") from None
+    return device
+
+
+@cache  # so that the choice is said once
+def _automatic_device() -> torch.device:
+    reason = "no CUDA device"
+    if torch.cuda.is_available():
+        try:
+            device = pick_device("cuda")
+        except ValueError as error:
+            reason = str(error)
+        else:
+            print(f"Computing on {torch.cuda.get_device_name(device)}.")  # noqa: T201
+            return device
+    print(f"Computing on the CPU ({reason}).")  # noqa: T201
+    return torch.device("cpu")
+
+
+def _as_runs(network: nn.Module) -> Ensemble | Solo:
+    return network if isinstance(network, Ensemble) else Solo(network)
+
+
+def _moments(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """Adam's moments, one for each run; its step counters are shared by all runs."""
+    return [state[name] for state in optimizer.state.values() for name in ("exp_avg", "exp_avg_sq")]
+
+
+def _one_of(name: str, value: str, allowed: Mapping[str, object] | Sequence[str]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} = {value!r}: choose one of {sorted(allowed)}")
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Collect SIGINT instead of raising in the middle of a step; yields a test for it."""
+    seen: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False  # only the main thread receives signals
+        return
+    previous = signal.signal(signal.SIGINT, lambda number, _frame: seen.append(number))
+    try:
+        yield lambda: bool(seen)
+    finally:
+        signal.signal(signal.SIGINT, previous)
