@@ -1,0 +1,244 @@
+"""The course's commands, for every system: ``python tasks.py lab``.
+
+Standard library only. It sets up an environment of its own in ``.venv``, once,
+and runs everything in it. To use an environment of yours (conda, JupyterHub, a
+GPU build) instead, set GAN_COURSE_PYTHON to the path of its Python, or to the
+word ``python`` where that is the one you mean.
+"""
+
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036
+    sys.exit("The GAN course needs Python 3.11 or later; this is %d.%d." % sys.version_info[:2])  # noqa: UP031
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tomllib
+import venv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+STAMP = VENV / "stamp.json"
+OWN = "GAN_COURSE_PYTHON"
+# What must be importable for an extra of pyproject.toml to count as there.
+MODULES = {
+    "": ("torch", "numpy", "scipy", "sklearn", "pandas", "matplotlib", "seaborn", "tqdm"),
+    "book": ("jupyterlab", "ipykernel", "ipywidgets", "anywidget", "sympy", "jupytext", "nbclient"),
+    "test": ("pytest", "xdist", "nbval", "nbconvert", "playwright", "ruff", "mypy", "yaml"),
+    "site": ("sphinx", "myst_nb", "furo", "sphinx_mathjax_offline"),
+    "bench": ("jax",),
+}
+
+
+# --- The environment ---------------------------------------------------------------------
+
+
+def python(*more: str) -> str:
+    """The Python to run with: the user's own, or that of ``.venv``, set up when needed.
+
+    Args:
+        more: extras of pyproject.toml that are needed besides ``book`` and ``test``.
+    """
+    extras = {"book", "test", *more}
+    own = os.environ.get(OWN)
+    if own:
+        return _users_own(own, sorted(extras))
+    inside = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    inputs, installed = _stamp()
+    if inputs != _inputs() or not extras <= installed or not inside.exists():
+        _install(str(inside), sorted(extras | installed))
+    return str(inside)
+
+
+def _stamp() -> tuple[str, set[str]]:
+    """What ``.venv`` was last made from, and the extras it has."""
+    try:
+        stamp = json.loads(STAMP.read_text())
+        return str(stamp["inputs"]), set(stamp["extras"])
+    except (OSError, ValueError, KeyError):
+        return "", set()
+
+
+def _inputs() -> str:
+    """What ``.venv`` is made from: when this changes, pip is called again."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    everything = json.dumps([str(ROOT), project, constraints], sort_keys=True)
+    return hashlib.sha256(everything.encode()).hexdigest()
+
+
+def _install(inside: str, extras: list[str]) -> None:
+    STAMP.unlink(missing_ok=True)
+    if not _answers([inside, "-m", "pip", "--version"]):
+        say(f"making {VENV}: with all packages about 2 GB, a few minutes, once")
+        try:
+            venv.create(VENV, clear=True, with_pip=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            sys.exit(f"{VENV} cannot be made ({error}); Debian and Ubuntu need python3-venv.")
+    say(f"installing the course with its extras {', '.join(extras)}")
+    wanted = ["-c", "constraints.txt", "-e", f".[{','.join(extras)}]"]
+    command = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
+    if subprocess.run(command, cwd=ROOT, check=False).returncode:
+        sys.exit("pip could not install the course, for the reason above. Run the command again.")
+    STAMP.write_text(json.dumps({"inputs": _inputs(), "extras": extras}))
+
+
+def _answers(command: list[str]) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def _users_own(own: str, extras: list[str]) -> str:
+    found = shutil.which(own)
+    if found is None:
+        sys.exit(f"{OWN} = {own!r}: there is no such Python.")
+    modules = ["gan_course", *(name for extra in ("", *extras) for name in MODULES[extra])]
+    look = "import sys; from importlib.util import find_spec as f; "
+    look += "print(*[m for m in sys.argv[1:] if f(m) is None])"
+    command = [found, "-c", look, *modules]
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        sys.exit(f"{OWN} = {own!r} does not work: {answer.stderr.strip().splitlines()[-1:]}")
+    missing = answer.stdout.split()
+    if missing:
+        remedy = f'cd "{ROOT}" && "{found}" -m pip install -e ".[{",".join(extras)}]"'
+        sys.exit(f"{found} lacks {', '.join(missing)}. Install what is missing: {remedy}")
+    return found
+
+
+# --- The commands ------------------------------------------------------------------------
+
+
+def lab(rest: list[str]) -> None:
+    """Open the chapters in JupyterLab."""
+    as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    where = [f"--ServerApp.root_dir={ROOT}", "--LabApp.default_url=/lab/tree/notebooks"]
+    run([python(), "-m", "jupyterlab", *as_root, *where, *rest])
+
+
+def test(rest: list[str]) -> None:
+    """Run every test, the notebooks and the style checks included."""
+    chosen = any((ROOT / word.split("::")[0]).exists() for word in rest)
+    places = [] if chosen else ["tests", "notebooks"]
+    run([python(), "-m", "pytest", *NBVAL, *places, *rest])
+
+
+NBVAL = [
+    "--nbval",
+    "--nbval-current-env",
+    "--nbval-sanitize-with=tests/sanitize.cfg",
+    "--nbval-cell-timeout=300",
+    "--numprocesses=2",
+    "--dist=loadfile",
+]
+
+
+def notebooks(rest: list[str]) -> None:
+    """Build the notebooks whose sources have changed, and run them."""
+    run([python(), "notebooks/build.py", *rest])
+
+
+def book(rest: list[str]) -> None:
+    """Write the static book to site/."""
+    run([python("site"), "-m", "sphinx", "-W", "--keep-going", "-q", "book", "site", *rest])
+    say(f"the book is in {ROOT / 'site' / 'index.html'}")
+
+
+def figures(rest: list[str]) -> None:
+    """Draw the figures again, each from its script."""
+    interpreter = python()
+    for script in sorted((ROOT / "figures").glob("[0-9]*.py")):
+        run([interpreter, str(script), *rest])
+
+
+def bench(rest: list[str]) -> None:
+    """Measure the speed; --jax adds a contender (and installs it)."""
+    run([python(*(["bench"] if "--jax" in rest else [])), "benchmarks/run.py", *rest])
+
+
+def lint(rest: list[str]) -> None:
+    """Check style and types: ruff and mypy."""
+    interpreter = python()
+    run([interpreter, "-m", "ruff", "check", *rest])
+    run([interpreter, "-m", "ruff", "format", "--check", *rest])
+    run([interpreter, "-m", "mypy"])
+
+
+def clean(rest: list[str]) -> None:
+    """Remove what the commands have made: caches, site, .venv; no source."""
+    caches = [".pytest_cache", ".mypy_cache", ".ruff_cache", "gan_course.egg-info", "build", "site"]
+    deep = [p for top in PARTS for p in (ROOT / top).rglob("*") if p.name in GENERATED]
+    for path in [VENV, *(ROOT / name for name in caches), *deep]:
+        if path.is_dir():
+            say(f"removing {path.relative_to(ROOT)}")
+            shutil.rmtree(path)
+
+
+PARTS = ("gan_course", "tests", "notebooks", "figures", "benchmarks", "book", "__pycache__")
+GENERATED = ("__pycache__", ".ipynb_checkpoints", ".pytest_cache", ".virtual_documents")
+
+COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    "lab": lab,
+    "test": test,
+    "notebooks": notebooks,
+    "book": book,
+    "figures": figures,
+    "bench": bench,
+    "lint": lint,
+    "clean": clean,
+}
+
+
+def run(command: Sequence[str]) -> None:
+    """Say what is run, run it in the repository, and stop where it fails."""
+    say(" ".join([Path(command[0]).name, *command[1:]]))
+    try:
+        code = subprocess.run(command, cwd=ROOT, env=environment(), check=False).returncode
+    except KeyboardInterrupt:
+        sys.exit(130)
+    if code:
+        sys.exit(code)
+
+
+def environment() -> dict[str, str]:
+    """The environment variables of what is run: one thread, JupyterLab's settings."""
+    settings = [str(ROOT / ".jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
+    ours = {
+        "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, settings)),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+    }
+    return {**os.environ, **ours}
+
+
+def say(what: str) -> None:
+    """Tell the user, at once."""
+    print(f"[course] {what}", flush=True)
+
+
+def main() -> None:
+    """Parse the command line; without a command, list them."""
+    listed = "\n".join(f"  {name:10} {command.__doc__}" for name, command in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        usage="python tasks.py COMMAND [OPTIONS], or: make COMMAND",
+        description=f"commands:\n{listed}",
+        epilog="Options after the command go to the program it runs.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    if not sys.argv[1:]:
+        parser.print_help()
+        return
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND")
+    arguments, rest = parser.parse_known_args(sys.argv[1:2])
+    COMMANDS[arguments.command]([*rest, *sys.argv[2:]])
+
+
+if __name__ == "__main__":
+    main()
