@@ -408,7 +408,8 @@ class Trainer:
     @torch.no_grad()
     def discriminate(self, x: Tensor) -> Tensor:
         """D(x), the probability of being real, samples ``(batch, ...)`` to ``(runs, batch)``."""
-        return self.logits(x.to(self.device).expand(self.runs, *x.shape)).sigmoid()
+        belief: Tensor = self.logits(x.to(self.device).expand(self.runs, *x.shape)).sigmoid()
+        return belief
 
 
 class DiscriminatorStep(NamedTuple):

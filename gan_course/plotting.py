@@ -1,0 +1,176 @@
+"""Figures: every function draws on one axis and returns it.
+
+Real is blue, generated is orange, the discriminator is grey-green: three colours of
+Wong's palette (Nature Methods 2011) that colour-blind readers tell apart, with markers
+and line styles that differ too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import torch
+from matplotlib.axes import Axes
+from torch import Tensor
+
+REAL = "#0072B2"
+FAKE = "#D55E00"
+JUDGE = "#00735C"
+INK = "#333333"
+
+#: From generated (orange) through undecided (white) to real (blue).
+BELIEF = sns.blend_palette([FAKE, "#F7F7F7", REAL], as_cmap=True)
+
+
+def use_style() -> None:
+    """Set the book's look for matplotlib and seaborn."""
+    sns.set_theme(context="notebook", style="ticks", palette="colorblind", font_scale=0.9)
+    mpl.rcParams.update(
+        {
+            "figure.figsize": (7, 3.2),
+            "figure.dpi": 110,
+            "figure.constrained_layout.use": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": "medium",
+            "legend.frameon": False,
+            "lines.linewidth": 1.8,
+            "savefig.bbox": "standard",
+        }
+    )
+
+
+def plot_samples(
+    ax: Axes, real: Tensor | None, fake: Tensor | None, window: tuple[float, float] | None = None
+) -> Axes:
+    """Scatter 2-D samples, each of shape ``(samples, 2)``; real as dots, generated as crosses."""
+    if real is not None:
+        x, y = real.cpu().T
+        ax.scatter(x, y, s=6, color=REAL, alpha=0.5, linewidths=0, label="real")
+    if fake is not None:
+        x, y = fake.cpu().T
+        ax.scatter(
+            x,
+            y,
+            s=14,
+            marker="x",
+            color=FAKE,
+            alpha=0.7,
+            linewidths=0.8,
+            label="generated",
+        )
+    return _square(ax, window)
+
+
+def plot_belief(
+    ax: Axes,
+    discriminate: Callable[[Tensor], Tensor],
+    window: tuple[float, float],
+    resolution: int = 80,
+) -> Axes:
+    """Paint D(x) over the plane, blue where it says real, with its contour at one half.
+
+    Args:
+        ax: where to draw.
+        discriminate: samples ``(batch, 2)`` to probabilities ``(batch,)``.
+        window: lower and upper end of both axes.
+        resolution: points a side.
+    """
+    axis = torch.linspace(*window, resolution)
+    points = torch.cartesian_prod(axis, axis)
+    belief = discriminate(points).detach().cpu().reshape(resolution, resolution).T
+    ax.imshow(
+        belief, origin="lower", extent=(*window, *window), cmap=BELIEF, vmin=0, vmax=1, alpha=0.55
+    )
+    if belief.min() < 0.5 < belief.max():
+        ax.contour(axis, axis, belief, levels=[0.5], colors=INK, linewidths=0.8)
+    return _square(ax, window)
+
+
+def plot_game(
+    ax: Axes,
+    x: Tensor,
+    data_density: Tensor,
+    generated_density: Tensor,
+    belief: Tensor,
+) -> Axes:
+    """Draw one moment of a 1-D game: p_data, p_g and D over the same x, shape ``(points,)``."""
+    ax.plot(x, data_density, color=REAL, linestyle=":", linewidth=2.4, label="$p_{data}$")
+    ax.plot(x, generated_density, color=FAKE, label="$p_g$")
+    ax.plot(x, belief, color=JUDGE, linestyle="--", label="$D$")
+    ax.axhline(0.5, color=INK, linewidth=0.5, alpha=0.6)
+    ax.set(xlabel="x", ylim=(0, 1.35), xlim=(float(x[0]), float(x[-1])))
+    return ax
+
+
+def plot_arrows(ax: Axes, z: Tensor, x: Tensor, window: tuple[float, float]) -> Axes:
+    """Draw where the generator sends the noise: arrows from z, below, to x = G(z), above."""
+    span = z.max() - z.min()
+    start = window[0] + (z - z.min()) / span * (window[1] - window[0])
+    for below, above in zip(start.tolist(), x.tolist(), strict=True):
+        ax.annotate(
+            "",
+            (above, 1),
+            (below, 0),
+            arrowprops={"arrowstyle": "->", "color": INK, "linewidth": 0.7, "alpha": 0.8},
+        )
+    ax.set(xlim=window, ylim=(-0.05, 1.1), yticks=[0, 1], yticklabels=["z", "x"], xticks=[])
+    ax.spines[["left", "bottom"]].set_visible(False)
+    ax.tick_params(left=False)
+    return ax
+
+
+def plot_runs(ax: Axes, frame: pd.DataFrame, quantity: str, label: str | None = None) -> Axes:
+    """Draw a quantity over the steps: the median over the runs, a band round the middle half.
+
+    Args:
+        ax: where to draw.
+        frame: tidy history, see :meth:`gan_course.training.History.frame`.
+        quantity: the column to draw.
+        label: the line's name in the legend.
+    """
+    table = frame.pivot_table(index="step", columns="run", values=quantity)
+    line = ax.plot(table.index, table.median(axis=1), label=label)[0]
+    low, high = table.quantile(0.25, axis=1), table.quantile(0.75, axis=1)
+    ax.fill_between(table.index, low, high, color=line.get_color(), alpha=0.25, linewidth=0)
+    ax.set(xlabel="step", ylabel=quantity.replace("_", " "))
+    return ax
+
+
+def plot_images(ax: Axes, images: Tensor, columns: int = 8, title: str | None = None) -> Axes:
+    """Tile images of shape ``(images, 1, height, width)``, values −1 (black) to 1 (white)."""
+    rows = -(-len(images) // columns)
+    height, width = images.shape[-2:]
+    # One pixel of frame between the tiles.
+    canvas = np.ones((rows * (height + 1) - 1, columns * (width + 1) - 1))
+    for index, image in enumerate(images.squeeze(1).cpu().numpy()):
+        top, left = (index // columns) * (height + 1), (index % columns) * (width + 1)
+        canvas[top : top + height, left : left + width] = image
+    ax.imshow(canvas, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
+    ax.set(xticks=[], yticks=[], title=title)
+    ax.spines[:].set_visible(False)
+    return ax
+
+
+def legend_below(ax: Axes, columns: int = 3) -> Axes:
+    """Put the axis's legend under it, out of the way of the data."""
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=columns)
+    return ax
+
+
+def panels(count: int, width: float = 2.6, height: float = 2.6) -> Sequence[Axes]:
+    """Make a row of axes of equal size."""
+    _, axes = plt.subplots(1, count, figsize=(width * count, height), squeeze=False)
+    return list(axes[0])
+
+
+def _square(ax: Axes, window: tuple[float, float] | None) -> Axes:
+    ax.set_aspect("equal")
+    if window is not None:
+        ax.set(xlim=window, ylim=window)
+    return ax
