@@ -6,8 +6,8 @@
 ``source/NN_topic.md`` becomes two notebooks, both executed:
 
 - ``NN_topic.ipynb``, the chapter. Lines between ``# BEGIN SOLUTION`` and
-  ``# END SOLUTION`` become one line ``...  # your code here``, and cells tagged
-  ``solution`` are left out.
+  ``# END SOLUTION`` become one line ``...  # your code here`` (a solution that is one
+  assignment becomes ``name = ...``), and cells tagged ``solution`` are left out.
 - ``solutions/NN_topic.ipynb``: the cells tagged ``setup`` and the section
   ``## Exercises``, with the solutions.
 
@@ -30,6 +30,7 @@ from typing import Any
 import jupytext
 import nbformat
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_notebook
 
@@ -43,6 +44,7 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+SOLUTION = r"^([ \t]*)# BEGIN SOLUTION[ \t]*\n(.*?)^[ \t]*# END SOLUTION[ \t]*$"
 VIEW = "application/vnd.jupyter.widget-view+json"
 WIDGET_TEXT = "An interactive widget: run this notebook in JupyterLab to use it."
 
@@ -79,9 +81,18 @@ def solutions(source: Path) -> NotebookNode:
 
 
 def without_solutions(code: str) -> str:
-    """Replace each marked solution by one line, at the same indentation."""
-    pattern = r"^([ \t]*)# BEGIN SOLUTION[ \t]*\n.*?^[ \t]*# END SOLUTION[ \t]*$"
-    return re.sub(pattern, r"\1...  # your code here", code, flags=re.M | re.S)
+    """Replace each marked solution by one line, at the same indentation.
+
+    A solution that is one assignment keeps its name: ``answer = ...``.
+    """
+    return re.sub(SOLUTION, _open, code, flags=re.M | re.S)
+
+
+def _open(solution: re.Match[str]) -> str:
+    indentation, body = solution.groups()
+    assignment = re.fullmatch(r"\s*(\w+(?:: [^=\n]+)?) = [^\n]*\n", body)
+    kept = f"{assignment[1]} = " if assignment else ""
+    return f"{indentation}{kept}...  # your code here"
 
 
 def targets(source: Path) -> dict[Path, NotebookNode]:
@@ -165,6 +176,7 @@ def execute(notebook: NotebookNode) -> NotebookNode:
         timeout=600,
         record_timing=False,
         store_widget_state=False,
+        extra_arguments=["--IPKernelApp.log_level=40"],
         resources={"metadata": {"path": str(HERE)}},
     )
     client.execute()
@@ -195,7 +207,10 @@ def _picture(model: str, client: NotebookClient) -> str | None:
 def build(source: Path) -> list[str]:
     """Build and execute the notebooks of one source; return what is wrong with them."""
     for path, notebook in targets(source).items():
-        nbformat.write(execute(notebook), path)
+        try:
+            nbformat.write(execute(notebook), path)
+        except CellExecutionError as error:
+            return [f"{path.name}: {error}"]
     return problems(source)
 
 
