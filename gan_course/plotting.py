@@ -85,7 +85,14 @@ def plot_belief(
     points = torch.cartesian_prod(axis, axis)
     belief = discriminate(points).detach().cpu().reshape(resolution, resolution).T
     ax.imshow(
-        belief, origin="lower", extent=(*window, *window), cmap=BELIEF, vmin=0, vmax=1, alpha=0.55
+        belief,
+        origin="lower",
+        extent=(*window, *window),
+        cmap=BELIEF,
+        vmin=0,
+        vmax=1,
+        alpha=0.55,
+        interpolation="bilinear",
     )
     if belief.min() < 0.5 < belief.max():
         ax.contour(axis, axis, belief, levels=[0.5], colors=INK, linewidths=0.8)

@@ -330,7 +330,7 @@ class Trainer:
     def _norms(self, gradients: Sequence[Tensor]) -> Tensor:
         """Norm of each run's gradient over all weights, shape ``(runs,)``."""
         if self.runs == 1:
-            return torch.stack(torch._foreach_norm(list(gradients))).norm().unsqueeze(0)
+            return nn.utils.get_total_norm(gradients).unsqueeze(0)
         squares = [g.flatten(1).square().sum(dim=1) for g in gradients]
         return torch.stack(squares).sum(dim=0).sqrt()
 
