@@ -175,7 +175,6 @@ def execute(notebook: NotebookNode) -> NotebookNode:
         kernel_name="python3",
         timeout=600,
         record_timing=False,
-        store_widget_state=False,
         extra_arguments=["--IPKernelApp.log_level=40"],
         resources={"metadata": {"path": str(HERE)}},
     )

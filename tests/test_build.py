@@ -1,0 +1,373 @@
+"""The notebooks are what their sources say, and hold no error, no stderr, no machine."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from tools import ROOT, load
+
+build = load("notebooks/build.py")
+SOURCES = build.sources()
+
+SOURCE = '''---
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+# The trial
+
+Words.
+
+```{code-cell} python
+:tags: [setup, hide-input]
+
+import math
+```
+
+```{code-cell} python
+print("in the chapter only")
+```
+
+More words.
+
+## Exercises
+
+### First
+
+```{code-cell} python
+def twice(x):
+    """Twice x."""
+    # BEGIN SOLUTION
+    doubled = 2 * x
+    return doubled
+    # END SOLUTION
+
+
+# BEGIN SOLUTION
+answer = 7
+# END SOLUTION
+print("open" if twice(1) is None else twice(answer))
+```
+
+```{code-cell} python
+:tags: [solution]
+
+print("for those who have tried")
+```
+
+## References
+
+1. None.
+'''
+
+
+def live_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let the builder take ``folder`` for the repository and its notebooks."""
+    monkeypatch.setattr(build, "HERE", folder)
+    monkeypatch.setattr(build, "ROOT", folder)
+    return folder / "source" / "02_trial.md"
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small chapter in a folder of its own."""
+    path = live_in(tmp_path, monkeypatch)
+    path.parent.mkdir()
+    (tmp_path / "solutions").mkdir()
+    path.write_text(SOURCE, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def built_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder where the small chapter has been built and run."""
+    folder = tmp_path_factory.mktemp("built")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        path = live_in(folder, monkeypatch)
+        path.parent.mkdir()
+        (folder / "solutions").mkdir()
+        path.write_text(SOURCE, encoding="utf-8")
+        assert build.build(path) == []
+    return folder
+
+
+@pytest.fixture
+def built(built_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The small chapter, built and run, in a folder of its own."""
+    shutil.copytree(built_once, tmp_path, dirs_exist_ok=True)
+    return live_in(tmp_path, monkeypatch)
+
+
+def code(notebook: Any) -> str:
+    return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+
+
+def everything(notebook: Any) -> str:
+    return "\n".join(cell.source for cell in notebook.cells)
+
+
+# --- The committed notebooks ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_notebooks_are_what_their_source_says(path: Path) -> None:
+    assert build.problems(path) == []
+
+
+def test_every_notebook_has_a_source() -> None:
+    wanted = {path for source in SOURCES for path in build.targets(source)}
+    found = {*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("notebooks/solutions/*.ipynb")}
+    assert found == wanted
+
+
+def exercise_cells(path: Path) -> list[tuple[str, str]]:
+    """Key and output of each cell that checks an exercise."""
+    cells = nbformat.read(path, as_version=4).cells
+    return [
+        (match[1], "".join(output.get("text", "?") for output in cell.outputs))
+        for cell in cells
+        if cell.cell_type == "code"
+        and (match := re.search(r'^exercise\("([^"]+)"', cell.source, flags=re.M))
+    ]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_exercises_are_open_for_readers_and_right_in_the_solutions(path: Path) -> None:
+    reader = exercise_cells(ROOT / "notebooks" / f"{path.stem}.ipynb")
+    solved = exercise_cells(ROOT / "notebooks" / "solutions" / f"{path.stem}.ipynb")
+    tail = "is open: write your answer above, then run the cell again.\n"
+    assert reader == [(key, f"○ Exercise {key} {tail}") for key, _ in reader]
+    assert solved == [(key, f"✓ Exercise {key}: right.\n") for key, _ in reader]
+    assert len(reader) >= 3
+
+
+# --- What the builder does --------------------------------------------------------------
+
+
+def test_the_readers_notebook_is_open(source: Path) -> None:
+    reader = build.chapter(source)
+    assert '    """Twice x."""\n    ...  # your code here\n' in code(reader)
+    assert "answer = ...  # your code here\nprint" in code(reader)
+    assert "doubled" not in code(reader)
+    assert "7" not in code(reader)
+    assert "for those who have tried" not in code(reader)
+    assert "BEGIN" not in code(reader)
+    assert "## References" in everything(reader)
+
+
+def test_the_solutions_hold_the_setup_and_the_exercises(source: Path) -> None:
+    solved = build.solutions(source)
+    assert [cell.cell_type for cell in solved.cells] == ["markdown", "code", *solved_tail()]
+    assert solved.cells[0].source.startswith("# Solutions: The trial\n")
+    assert "](../02_trial.ipynb)" in solved.cells[0].source
+    assert "    doubled = 2 * x\n    return doubled\n" in code(solved)
+    assert "for those who have tried" in code(solved)
+    assert "SOLUTION" not in code(solved)
+    assert "in the chapter only" not in code(solved)
+    assert "More words" not in everything(solved)
+    assert "## References" not in everything(solved)
+
+
+def solved_tail() -> list[str]:
+    return ["markdown", "code", "code"]
+
+
+def test_hidden_input_is_folded_in_jupyterlab(source: Path) -> None:
+    cell = build.chapter(source).cells[1]
+    assert cell.metadata == {
+        "tags": ["setup", "hide-input"],
+        "jupyter": {"source_hidden": True},
+    }
+
+
+def test_headings_begin_cells_but_not_inside_fences() -> None:
+    text = "# A\n\nwords\n\n## B\n\n```python\n## not a heading\n```\n\n## C"
+    assert build.split_at_headings(text) == [
+        "# A\n\nwords",
+        "## B\n\n```python\n## not a heading\n```",
+        "## C",
+    ]
+
+
+def test_ids_depend_on_what_a_cell_says_alone(source: Path) -> None:
+    before = build.chapter(source).cells
+    source.write_text(SOURCE.replace("Words.", "Other words."), encoding="utf-8")
+    after = build.chapter(source).cells
+    assert [cell.id for cell in before[1:]] == [cell.id for cell in after[1:]]
+    assert before[0].id != after[0].id
+    assert len({cell.id for cell in after}) == len(after)
+
+
+def test_equal_cells_have_different_ids(source: Path) -> None:
+    again = '```{code-cell} python\nprint("in the chapter only")\n```\n\nMore words.'
+    source.write_text(SOURCE.replace("More words.", again), encoding="utf-8")
+    ids = [cell.id for cell in build.chapter(source).cells]
+    assert len(set(ids)) == len(ids)
+
+
+def test_nothing_of_the_machine_is_kept(built: Path) -> None:
+    for path in build.targets(built):
+        notebook = nbformat.read(path, as_version=4)
+        assert notebook.metadata == build.METADATA
+        assert all(set(cell.metadata) <= {"tags", "jupyter"} for cell in notebook.cells)
+
+
+def test_building_twice_gives_the_same_bytes(built: Path) -> None:
+    before = {path: path.read_bytes() for path in build.targets(built)}
+    assert build.build(built) == []
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_widget_leaves_its_picture(source: Path) -> None:
+    widget = (
+        "import io, matplotlib.pyplot as plt\nfrom ipywidgets import HBox, Image, VBox\n"
+        "buffer = io.BytesIO()\nplt.figure(figsize=(1, 1)).savefig(buffer)\nplt.close()\n"
+        "image = Image()\nimage.value = buffer.getvalue()\nVBox([HBox(), image])"
+    )
+    source.write_text(SOURCE.replace('print("in the chapter only")', widget), encoding="utf-8")
+    assert build.build(source) == []
+    (output,) = nbformat.read(source.parents[1] / "02_trial.ipynb", as_version=4).cells[2].outputs
+    assert set(output.data) == {"text/plain", "image/png"}
+    assert output.data["text/plain"] == build.WIDGET_TEXT
+
+
+# --- What it finds ------------------------------------------------------------------------
+
+
+def edit(path: Path, change: Any) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    change(notebook)
+    nbformat.write(notebook, path)
+
+
+def set_source(notebook: Any) -> None:
+    notebook.cells[2].source += "  # edited"
+
+
+def set_id(notebook: Any) -> None:
+    notebook.cells[2].id = "other"
+
+
+def set_tags(notebook: Any) -> None:
+    notebook.cells[2].metadata["tags"] = ["nbval-skip"]
+
+
+def set_timing(notebook: Any) -> None:
+    notebook.cells[2].metadata["execution"] = {"iopub.status.busy": "2026"}
+
+
+def set_metadata(notebook: Any) -> None:
+    notebook.metadata["language_info"]["version"] = "3.11.7"
+
+
+def drop_cell(notebook: Any) -> None:
+    del notebook.cells[-1]
+
+
+def print_to_stderr(notebook: Any) -> None:
+    output = nbformat.v4.new_output("stream", name="stderr", text="a warning")
+    notebook.cells[2].outputs.append(output)
+
+
+def fail(notebook: Any) -> None:
+    output = nbformat.v4.new_output("error", ename="ValueError", evalue="no", traceback=[])
+    notebook.cells[2].outputs.append(output)
+
+
+def keep_view(notebook: Any) -> None:
+    output = nbformat.v4.new_output("display_data", data={build.VIEW: {"model_id": "1"}})
+    notebook.cells[2].outputs.append(output)
+
+
+def grow(notebook: Any) -> None:
+    output = nbformat.v4.new_output("stream", name="stdout", text="x" * 1_000_001)
+    notebook.cells[2].outputs.append(output)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (set_source, "its id|its source"),
+        (set_id, "its id"),
+        (set_tags, "its metadata"),
+        (set_timing, "its metadata"),
+        (set_metadata, "its metadata is"),
+        (drop_cell, "cells in place of"),
+        (print_to_stderr, "writes to stderr: a warning"),
+        (fail, "ends in an error: ValueError: no"),
+        (keep_view, "a widget's view"),
+        (grow, "bytes, more than 1,000,000"),
+    ],
+)
+def test_a_notebook_that_drifts_is_found(built: Path, change: Any, said: str) -> None:
+    edit(built.parents[1] / "02_trial.ipynb", change)
+    (problem,) = build.problems(built)
+    assert problem.startswith("02_trial.ipynb: ")
+    assert re.search(said, problem)
+
+
+def test_an_edited_source_is_found(built: Path) -> None:
+    built.write_text(SOURCE.replace("answer = 7", "answer = 8"), encoding="utf-8")
+    (problem,) = build.problems(built)
+    assert problem.startswith("solutions/02_trial.ipynb: ")
+
+
+def test_a_missing_notebook_is_found(built: Path) -> None:
+    shutil.rmtree(built.parents[1] / "solutions")
+    assert build.problems(built) == [
+        "solutions/02_trial.ipynb: missing, run `make notebooks`",
+    ]
+
+
+def test_a_cell_that_fails_is_reported_and_not_written(source: Path) -> None:
+    source.write_text(SOURCE.replace('print("in', 'raise KeyError("in'), encoding="utf-8")
+    (problem,) = build.build(source)
+    assert problem.startswith("02_trial.ipynb: ")
+    assert "KeyError" in problem
+    assert not (source.parents[1] / "02_trial.ipynb").exists()
+
+
+def test_an_unknown_chapter_is_one_clear_line(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["build.py", "77"])
+    with pytest.raises(SystemExit, match=r"No chapter starts with 77: there are 02_trial\."):
+        build.main()
+
+
+def test_only_what_has_changed_is_built(
+    source: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(build, "CACHE", source.parents[1] / "build" / "notebooks.json")
+    monkeypatch.setattr(build, "ProcessPoolExecutor", Here)
+    said = []
+    for argument in ([], [], ["--force"]):
+        monkeypatch.setattr(sys, "argv", ["build.py", *argument])
+        with pytest.raises(SystemExit, match=r"^0$"):
+            build.main()
+        said.append(capsys.readouterr().out.splitlines()[0])
+    assert said == ["to build: 02_trial", "to build: none", "to build: 02_trial"]
+
+
+class Here:
+    """A pool of processes that is none: what is patched stays patched."""
+
+    def __init__(self, count: int) -> None:
+        del count
+
+    def __enter__(self) -> Here:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def map(self, function: Any, values: Any) -> Any:
+        return map(function, values)

@@ -1,0 +1,275 @@
+"""tasks.py sets up once, says what it does, and gives one clear line where it cannot."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tools import ROOT, load
+
+tasks = load("tasks.py")
+INSIDE = "Scripts/python.exe" if os.name == "nt" else "bin/python"
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """A bare repository, and the list of the commands that tasks.py runs in it."""
+    for name in ("pyproject.toml", "constraints.txt"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    monkeypatch.setattr(tasks, "ROOT", tmp_path)
+    monkeypatch.setattr(tasks, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(tasks, "STAMP", tmp_path / ".venv" / "stamp.json")
+    monkeypatch.delenv(tasks.OWN, raising=False)
+    seen: list[list[str]] = []
+
+    def create(folder: Path, **options: Any) -> None:
+        seen.append(["venv", str(options["clear"])])
+        (folder / INSIDE).parent.mkdir(parents=True, exist_ok=True)
+        (folder / INSIDE).touch()
+
+    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        seen.append([str(word) for word in command])
+        works = Path(command[0]).exists()
+        return subprocess.CompletedProcess(command, 0 if works else 1, "", "")
+
+    monkeypatch.setattr(tasks.venv, "create", create)
+    monkeypatch.setattr(tasks.subprocess, "run", run)
+    return seen
+
+
+def pips(calls: list[list[str]]) -> list[str]:
+    """The extras that each call of pip installs."""
+    return [command[-1] for command in calls if "install" in command]
+
+
+def test_a_bare_machine_is_set_up_once(
+    calls: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = tasks.python()
+    assert Path(first) == tasks.VENV / INSIDE
+    assert calls[1] == ["venv", "True"]
+    assert pips(calls) == [".[book,test]"]
+    assert "constraints.txt" in calls[2][calls[2].index("-c") + 1]
+    assert "making" in capsys.readouterr().out
+    calls.clear()
+    assert tasks.python() == first
+    assert calls == []
+    assert capsys.readouterr().out == ""
+
+
+def test_an_extra_is_added_and_kept(calls: list[list[str]]) -> None:
+    tasks.python()
+    tasks.python("site")
+    tasks.python("site")
+    tasks.python()
+    assert pips(calls) == [".[book,test]", ".[book,site,test]"]
+    assert calls.count(["venv", "True"]) == 1
+
+
+@pytest.mark.parametrize("name", ["constraints.txt", "pyproject.toml"])
+def test_changed_requirements_are_installed(calls: list[list[str]], name: str) -> None:
+    tasks.python()
+    path = tasks.ROOT / name
+    path.write_text(path.read_text(encoding="utf-8").replace("torch", "Torch"), encoding="utf-8")
+    tasks.python()
+    tasks.python()
+    assert len(pips(calls)) == 2
+    assert calls.count(["venv", "True"]) == 1
+
+
+def test_a_changed_style_rule_installs_nothing(calls: list[list[str]]) -> None:
+    tasks.python()
+    with (tasks.ROOT / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write("\n[tool.other]\nx = 1\n")
+    tasks.python()
+    assert len(pips(calls)) == 1
+
+
+def test_a_failing_pip_is_one_line_and_leaves_no_stamp(
+    calls: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks.python()
+    (tasks.ROOT / "constraints.txt").write_text("torch==0\n", encoding="utf-8")
+
+    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, int("install" in command))
+
+    monkeypatch.setattr(tasks.subprocess, "run", run)
+    for _ in range(2):
+        with pytest.raises(SystemExit, match=r"^pip could not install the course") as stop:
+            tasks.python()
+        assert "\n" not in str(stop.value)
+        assert not tasks.STAMP.exists()
+
+
+def test_a_system_without_venv_is_told_what_to_install(
+    calls: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def create(*_: object, **__: object) -> None:
+        raise subprocess.CalledProcessError(1, "ensurepip")
+
+    monkeypatch.setattr(tasks.venv, "create", create)
+    with pytest.raises(SystemExit, match="python3-venv"):
+        tasks.python()
+
+
+# --- An environment of the user's own ---------------------------------------------------
+
+
+def test_the_users_own_python_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(tasks.OWN, sys.executable)
+    monkeypatch.setattr(tasks, "_install", lambda *_: pytest.fail("installed something"))
+    assert tasks.python() == sys.executable
+
+
+def test_a_missing_module_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(tasks.OWN, sys.executable)
+    monkeypatch.setitem(tasks.MODULES, "test", ("pytest", "no_such_module"))
+    with pytest.raises(SystemExit) as stop:
+        tasks.python()
+    said = str(stop.value)
+    assert "lacks no_such_module." in said
+    assert '-m pip install -e ".[book,test]"' in said
+    assert "\n" not in said
+
+
+def test_a_python_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(tasks.OWN, "/no/such/python")
+    with pytest.raises(SystemExit, match="there is no such Python"):
+        tasks.python()
+
+
+def test_modules_are_those_of_the_extras() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = {"": project["dependencies"], **project["optional-dependencies"]}
+    for extra, modules in tasks.MODULES.items():
+        assert len(modules) <= len(extras[extra])
+
+
+# --- The commands -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The programs that a command starts, with no environment set up."""
+    seen: list[list[str]] = []
+    monkeypatch.setattr(tasks, "python", lambda *more: " ".join(["python", *more]))
+    monkeypatch.setattr(tasks, "run", seen.append)
+    return seen
+
+
+def test_options_pass_through(started: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    for line in ("lab --no-browser --port 9999", "notebooks 02 --force", "bench --jax"):
+        monkeypatch.setattr(sys, "argv", ["tasks.py", *line.split()])
+        tasks.main()
+    assert started[0][-3:] == ["--no-browser", "--port", "9999"]
+    assert started[1] == ["python", "notebooks/build.py", "02", "--force"]
+    assert started[2] == ["python bench", "benchmarks/run.py", "--jax"]
+
+
+def test_root_alone_is_allowed_to_be_root(
+    started: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for user in (0, 1000):
+        monkeypatch.setattr(os, "geteuid", lambda user=user: user, raising=False)
+        tasks.lab([])
+    assert ["--allow-root" in command for command in started] == [True, False]
+
+
+def test_all_tests_run_unless_some_are_chosen(started: list[list[str]]) -> None:
+    tasks.test(["-x"])
+    tasks.test(["tests/test_tasks.py::test_options_pass_through"])
+    assert started[0][-3:] == ["tests", "notebooks", "-x"]
+    assert "notebooks" not in started[1]
+    assert "--nbval" in started[0]
+
+
+def test_one_thread_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert tasks.environment()["OMP_NUM_THREADS"] == "1"
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    assert tasks.environment()["OMP_NUM_THREADS"] == "4"
+
+
+def test_jupyterlab_finds_the_courses_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "mine")
+    first, second = tasks.environment()["JUPYTER_CONFIG_PATH"].split(os.pathsep)
+    settings = Path(first) / "labconfig" / "default_setting_overrides.json"
+    assert json.loads(settings.read_text(encoding="utf-8"))
+    assert second == "mine"
+
+
+def test_a_failing_program_fails_the_command() -> None:
+    with pytest.raises(SystemExit, match=r"^3$"):
+        tasks.run([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+def test_clean_removes_what_was_made_and_no_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "ROOT", tmp_path)
+    monkeypatch.setattr(tasks, "VENV", tmp_path / ".venv")
+    sources = [
+        "gan_course/a.py",
+        "notebooks/02_a.ipynb",
+        "notebooks/source/02_a.md",
+        "book/conf.py",
+    ]
+    made = [".venv/bin/python", "site/index.html", "build/x", "gan_course/__pycache__/a.pyc"]
+    for name in [*sources, *made]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    tasks.clean([])
+    assert all((tmp_path / name).exists() for name in sources)
+    assert not any((tmp_path / name).parent.exists() for name in made)
+
+
+def test_without_a_command_the_commands_are_listed() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "tasks.py"], capture_output=True, text=True, check=True
+    )
+    named = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert named[:-1] == list(tasks.COMMANDS)
+
+
+def test_the_makefile_forwards_every_command() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert f"COMMANDS = {' '.join(tasks.COMMANDS)}\n" in makefile
+
+
+# --- Python itself ------------------------------------------------------------------------
+
+
+def test_an_old_python_gets_one_line() -> None:
+    source = (ROOT / "tasks.py").read_text(encoding="utf-8")
+    ast.parse(source, feature_version=(3, 6))  # so that it gets as far as the check
+    old = "import sys; sys.version_info = (3, 8, 10, 'final', 0); import runpy; "
+    done = subprocess.run(
+        [sys.executable, "-c", f"{old}runpy.run_path({str(ROOT / 'tasks.py')!r})"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "The GAN course needs Python 3.11 or later; this is 3.8.\n"
+
+
+# --- Style and types ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command", [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]], ids=" ".join
+)
+def test_style_and_types(command: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
