@@ -1,0 +1,257 @@
+"""JupyterLab on loopback, driven in a real Chromium as a reader would."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect, sync_playwright
+from tools import ROOT, load
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge")
+PLACES = (
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    r"C:\Program Files\Google\Chrome\Application\chrome.exe",
+    r"C:\Program Files (x86)\Microsoft\Edge\Application\msedge.exe",
+)
+NO_CHROMIUM = (
+    "no Chromium here: install it (Debian: apt-get install chromium), or set CHROMIUM to its path"
+)
+# What a browser without a GPU, or JupyterLab itself, says without anything being wrong.
+HARMLESS = ("favicon", "GPU stall", "WebGL", "net::ERR_ABORTED", "ResizeObserver")
+
+
+def chromium() -> str | None:
+    """The path of a Chromium, Chrome or Edge on this machine."""
+    named = os.environ.get("CHROMIUM", "")
+    found = (shutil.which(name) for name in (named, *NAMES) if name)
+    return next((path for path in (*found, *PLACES) if path and Path(path).exists()), None)
+
+
+@contextlib.contextmanager
+def jupyterlab(root: Path, home: Path) -> Iterator[str]:
+    """Serve ``root`` in JupyterLab; yields its address with ``{}`` for what to open.
+
+    Args:
+        root: the folder with the notebooks.
+        home: a folder for settings, workspaces and logs, so that none of the user's is touched.
+    """
+    port, token = _free_port(), secrets.token_hex(8)
+    log = home / "jupyterlab.log"
+    options = [f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"]
+    options += ["--no-browser", "--ip=127.0.0.1", f"--ServerApp.root_dir={root}", "--allow-root"]
+    options += ["--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"]
+    with log.open("wb") as file:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *options],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=_environment(home),
+            cwd=root,
+        )
+        try:
+            _wait(f"http://127.0.0.1:{port}/api/status?token={token}", server, log)
+            place = f"lab/workspaces/t{secrets.token_hex(3)}/tree"
+            yield f"http://127.0.0.1:{port}/{place}/{{}}?token={token}"
+        finally:
+            _stop(server)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _environment(home: Path) -> dict[str, str]:
+    """The variables under which ``make lab`` runs, with a home of its own."""
+    folders = {
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "IPYTHONDIR": "ipython",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+    }
+    ours = {name: str(home / folder) for name, folder in folders.items()}
+    return {**load("tasks.py").environment(), **ours}
+
+
+def _wait(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + 90
+    while server.poll() is None and time.monotonic() < end:
+        with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+            urllib.request.urlopen(address, timeout=5).close()
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    """One polite signal: the server shuts its kernels down before it ends."""
+    if os.name == "nt":
+        server.terminate()
+    else:
+        server.send_signal(signal.SIGTERM)
+    try:
+        server.wait(30)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+@dataclass
+class Lab:
+    """A notebook open in JupyterLab: what a reader sees, and can do."""
+
+    page: Page
+    address: str
+    console: list[str] = field(default_factory=list)
+
+    def open(self, name: str) -> None:
+        """Open the notebook ``name`` and wait until its kernel is there."""
+        self.page.goto(self.address.format(name))
+        self.page.wait_for_selector(".jp-NotebookPanel .jp-Notebook .jp-Cell", timeout=90_000)
+        # Before the kernel is connected, "Run All" opens a dialog.
+        self.page.wait_for_function(
+            "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status"
+            " === 'idle'",
+            timeout=90_000,
+        )
+
+    def run_all(self, timeout: float = 300) -> None:
+        """Run every cell from the menu and wait until each has a number."""
+        self.clear()
+        self._menu("Run", "Run All Cells")
+        self.page.wait_for_function(
+            f"() => {_CELLS}.every(cell => cell.done)", timeout=timeout * 1e3
+        )
+
+    def clear(self) -> None:
+        """Clear all outputs, so that what is seen later is new."""
+        self._menu("Edit", "Clear Outputs of All Cells")
+        self.page.wait_for_function(f"() => {_CELLS}.every(cell => !cell.done)")
+
+    def _menu(self, menu: str, item: str) -> None:
+        self.page.get_by_role("menuitem", name=menu, exact=True).click()
+        self.page.get_by_role("menuitem", name=item, exact=True).click()
+
+    def errors(self) -> list[str]:
+        """The text of every output that is an error or comes from stderr."""
+        return [text for cell in self.page.evaluate(f"() => {_CELLS}") for text in cell["bad"]]
+
+    def complaints(self) -> list[str]:
+        """What the browser's console calls an error, the harmless left out."""
+        return [text for text in self.console if not any(word in text for word in HARMLESS)]
+
+    def scroll_to(self, fraction: float) -> float:
+        """Scroll the notebook; returns how many screenfuls it has."""
+        return float(self.page.evaluate(_SCROLL, fraction))
+
+    def unrendered_mathematics(self) -> list[str]:
+        """Paragraphs in which a dollar sign still stands beside TeX."""
+        self.scroll_to(1)
+        self.scroll_to(0)
+        texts = self.page.locator(".jp-RenderedMarkdown").all_inner_texts()
+        return [text for text in texts if "$" in text and "\\" in text]
+
+    def handle(self, label: str) -> Locator:
+        """The handle of the slider called ``label``, for the keyboard."""
+        box = self.page.locator(".jp-OutputArea .widget-slider", has=self._label(label))
+        return box.locator(".noUi-handle").first
+
+    def choose(self, label: str, option: str) -> None:
+        """Choose in the dropdown called ``label``."""
+        box = self.page.locator(".jp-OutputArea .widget-dropdown", has=self._label(label))
+        box.locator("select").first.select_option(label=option)
+
+    def press(self, button: str) -> None:
+        """Press a widget's button by keyboard."""
+        found = self.page.locator(".jp-OutputArea").get_by_role("button", name=button, exact=True)
+        found.first.press("Enter")
+
+    def picture(self) -> str:
+        """The address of the widget's picture, which changes with what it shows."""
+        return str(self.page.locator(".jp-OutputArea img.widget-image").first.get_attribute("src"))
+
+    def wait_for_another_picture(self, than: str) -> str:
+        """Wait until the picture differs from ``than``, and return it."""
+        image = self.page.locator(".jp-OutputArea img.widget-image").first
+        expect(image).not_to_have_attribute("src", than, timeout=30_000)
+        return self.picture()
+
+    def _label(self, text: str) -> Locator:
+        return self.page.locator("label", has_text=text).filter(
+            has=self.page.locator("xpath=self::*[normalize-space()=" + repr(text) + "]")
+        )
+
+
+# Cells are read from the model: those far from the screen have no element.
+_CELLS = """[...window.jupyterapp.shell.currentWidget.content.widgets]
+    .map(cell => cell.model).filter(model => model.type === 'code')
+    .map(model => {
+        const outputs = model.outputs.toJSON();
+        const bad = outputs.filter(o => o.output_type === 'error' || o.name === 'stderr')
+            .map(o => o.evalue ? `${o.ename}: ${o.evalue}` : [].concat(o.text).join(''));
+        const idle = model.executionState !== 'running';
+        return {done: model.executionCount !== null && idle, bad};
+    })"""
+
+_SCROLL = """async fraction => {
+    const box = [...document.querySelectorAll('.jp-WindowedPanel-outer')].pop();
+    box.scrollTop = fraction * (box.scrollHeight - box.clientHeight);
+    await new Promise(resolve => setTimeout(resolve, 300));
+    return box.scrollHeight / box.clientHeight;
+}"""
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-background-timer-throttling",
+]
+
+
+@contextlib.contextmanager
+def browser(address: str, width: int = 1280, height: int = 1000) -> Iterator[Lab]:
+    """A Chromium window at the JupyterLab of :func:`jupyterlab`."""
+    with sync_playwright() as playwright:
+        chrome = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        try:
+            page = chrome.new_page(viewport={"width": width, "height": height})
+            lab = Lab(page, address)
+            page.on("pageerror", lambda error: lab.console.append(str(error)))
+            page.on(
+                "console",
+                lambda said: lab.console.append(said.text) if said.type == "error" else None,
+            )
+            yield lab
+        finally:
+            chrome.close()
+
+
+@contextlib.contextmanager
+def opened(notebook: Path, folder: Path, width: int = 1280, height: int = 1000) -> Iterator[Lab]:
+    """A copy of ``notebook``, open in the browser; its neighbours' pictures come along."""
+    root, home = folder / "course", folder / "home"
+    (root / "notebooks").mkdir(parents=True)
+    home.mkdir()
+    shutil.copy(notebook, root / "notebooks")
+    if (ROOT / "figures").exists():
+        shutil.copytree(ROOT / "figures", root / "figures")
+    with jupyterlab(root, home) as address, browser(address, width, height) as lab:
+        lab.open(f"notebooks/{notebook.name}")
+        yield lab
