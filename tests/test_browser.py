@@ -21,6 +21,19 @@ FAULTY = [
     new_code_cell("import sys\nprint('fine')"),
     new_code_cell("print('said on the side', file=sys.stderr)"),
 ]
+SOURCE = """---
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+# A source
+
+```{code-cell} python
+6 * 7
+```
+"""
 PANEL = """
 import io
 import matplotlib.pyplot as plt
@@ -100,6 +113,14 @@ def test_the_harness_moves_widgets_and_sees_their_picture(tmp_path: Path) -> Non
         lab.run_all()
         move_the_slider_and_step(lab, "D step")
         assert lab.complaints() == []
+
+
+def test_a_source_opens_as_a_notebook(tmp_path: Path) -> None:
+    source = tmp_path / "trial.md"
+    source.write_text(SOURCE, encoding="utf-8")
+    with opened(source, tmp_path) as lab:
+        lab.run_all()
+        assert lab.page.locator(".jp-OutputArea-output").all_inner_texts() == ["42"]
 
 
 def test_the_harness_sees_what_is_wrong(tmp_path: Path) -> None:
