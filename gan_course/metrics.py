@@ -46,18 +46,17 @@ def mode_coverage(samples: Tensor, centers: Tensor, std: float) -> ModeCoverage:
         )
     if not std > 0:
         raise ValueError(f"std = {std!r}: must be positive")
-    # The exact differences: |x|² − 2xc + |c|² loses the digits that a narrow mode needs.
-    distance, nearest = torch.cdist(
-        samples, centers.to(samples), compute_mode="donot_use_mm_for_euclid_dist"
-    ).min(dim=-1)
-    near = distance <= 3 * std
-    modes = torch.nn.functional.one_hot(nearest, len(centers))
-    count = modes.sum(dim=1)
-    good = (modes * near.unsqueeze(-1)).sum(dim=1)
-    share = count / samples.shape[1]
+    distance, nearest = _nearest(samples, centers.to(samples))
+
+    def tally(values: Tensor) -> Tensor:
+        """Sum over the samples of each mode, shape (runs, modes)."""
+        return values.new_zeros(len(values), len(centers)).scatter_add_(1, nearest, values)
+
+    near = (distance <= 3 * std).to(samples)
+    share = tally(torch.ones_like(near)) / samples.shape[1]
     return ModeCoverage(
-        modes=(good > 0).sum(dim=-1),
-        high_quality=near.float().mean(dim=-1),
+        modes=(tally(near) > 0).sum(dim=-1),
+        high_quality=near.mean(dim=-1),
         reverse_kl=math.log(len(centers)) + torch.special.xlogy(share, share).sum(dim=-1),
     )
 
@@ -72,5 +71,13 @@ def nearest_neighbors(samples: Tensor, data: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Distances and row numbers, each of shape ``(samples,)``.
     """
-    distance, index = torch.cdist(samples.flatten(1), data.flatten(1)).min(dim=-1)
+    return _nearest(samples.flatten(1), data.flatten(1))
+
+
+def _nearest(x: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+    # The exact differences: |x|² − 2xc + |c|² loses the digits that a narrow mode, or a
+    # copied training sample, needs.
+    distance, index = torch.cdist(x, points, compute_mode="donot_use_mm_for_euclid_dist").min(
+        dim=-1
+    )
     return distance, index
