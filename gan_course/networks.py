@@ -188,9 +188,10 @@ def _apply(module: nn.Module, x: Tensor) -> Tensor:
     return result
 
 
-def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    yield from module.named_parameters()
-    yield from module.named_buffers()
+def _tensors(module: nn.Module, *, tied: bool = False) -> Iterator[tuple[str, Tensor]]:
+    """Name every tensor once, or, where layers share one, under each of its names."""
+    yield from module.named_parameters(remove_duplicate=not tied)
+    yield from module.named_buffers(remove_duplicate=not tied)
 
 
 def _get(module: nn.Module, name: str) -> Tensor:
@@ -200,10 +201,11 @@ def _get(module: nn.Module, name: str) -> Tensor:
 
 
 def _replace_tensors(module: nn.Module, new: Callable[[str], Tensor]) -> None:
-    for name, old in list(_tensors(module)):
+    made: dict[int, Tensor] = {}  # what was shared stays shared
+    for name, old in list(_tensors(module, tied=True)):
         owner, _, leaf = name.rpartition(".")
-        holder = module.get_submodule(owner)
-        if isinstance(old, nn.Parameter):
-            holder._parameters[leaf] = nn.Parameter(new(name), requires_grad=old.requires_grad)
-        else:
-            holder._buffers[leaf] = new(name)
+        if id(old) not in made:
+            made[id(old)] = new(name)
+            if isinstance(old, nn.Parameter):
+                made[id(old)] = nn.Parameter(made[id(old)], requires_grad=old.requires_grad)
+        setattr(module.get_submodule(owner), leaf, made[id(old)])

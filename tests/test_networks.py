@@ -1,0 +1,278 @@
+"""Networks: plain modules, and run i of an ensemble is the plain network i."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.utils import parametrizations
+
+from gan_course.networks import ACTIVATIONS, Ensemble, Solo, mlp
+
+RUNS, BATCH = 3, 16
+Build = Callable[[], nn.Module]
+
+
+class Tied(nn.Module):
+    """Two layers that share a weight, as an auto-encoder's may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(2, 2), nn.Linear(2, 2)
+        self.second.weight = self.first.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.first(x).tanh())
+
+
+def convolutional() -> nn.Sequential:
+    """A DCGAN's generator, small: batch norm and transposed convolutions."""
+    return nn.Sequential(
+        nn.Linear(2, 32),
+        nn.Unflatten(1, (8, 2, 2)),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.ConvTranspose2d(8, 4, 4, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.ConvTranspose2d(4, 1, 4, stride=2, padding=1),
+        nn.Tanh(),
+    )
+
+
+def spectral_convolution() -> nn.Sequential:
+    from torch.nn.utils import parametrize
+
+    from gan_course.networks import SpectralNorm
+
+    layer = nn.Conv1d(1, 4, 2)
+    parametrize.register_parametrization(layer, "weight", SpectralNorm(layer.weight))
+    return nn.Sequential(nn.Unflatten(1, (1, 2)), layer, nn.Flatten())
+
+
+NETWORKS: dict[str, Build] = {
+    "mlp": lambda: mlp(2, 3, width=16),
+    "no bias": lambda: nn.Sequential(nn.Linear(2, 4, bias=False), nn.Softplus(), nn.Linear(4, 1)),
+    "batch norm": lambda: mlp(2, 3, width=16, batch_norm=True),
+    "spectral norm": lambda: mlp(2, 3, width=16, spectral_norm=True),
+    "both norms": lambda: mlp(2, 3, width=16, batch_norm=True, spectral_norm=True),
+    "convolutional": convolutional,
+    "spectral convolution": spectral_convolution,
+    "nested": lambda: nn.Sequential(mlp(2, 4, width=8), nn.Sequential(nn.LayerNorm(4))),
+    "tied": Tied,
+}
+
+
+def batch(seed: int = 0, *shape: int) -> Tensor:
+    return torch.randn(*(shape or (RUNS, BATCH, 2)), generator=Generator().manual_seed(seed))
+
+
+def ensemble(name: str, seed: int = 0) -> Ensemble:
+    torch.manual_seed(seed)
+    return Ensemble(NETWORKS[name], RUNS)
+
+
+def top_singular_value(layer: nn.Module) -> Tensor:
+    return torch.linalg.matrix_norm(layer.weight.detach().flatten(1), ord=2)
+
+
+# -- mlp ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("depth", [0, 1, 3])
+def test_mlp_is_its_layers_by_hand(activation: str, depth: int) -> None:
+    network = mlp(4, 2, width=8, depth=depth, activation=activation)
+    by_hand: dict[str, Callable[[Tensor], Tensor]] = {
+        "relu": lambda h: h.clamp(min=0),
+        "leaky relu": lambda h: torch.where(h > 0, h, 0.2 * h),
+        "tanh": torch.tanh,
+        "softplus": lambda h: (1 + h.exp()).log(),
+    }
+    linears = [layer for layer in network if isinstance(layer, nn.Linear)]
+    sizes = [4, *[8] * depth, 2]
+    assert [(layer.in_features, layer.out_features) for layer in linears] == list(
+        itertools.pairwise(sizes)
+    )
+    h = x = batch(0, 5, 4)
+    for layer in linears[:-1]:
+        h = by_hand[activation](h @ layer.weight.T + layer.bias)
+    torch.testing.assert_close(network(x), h @ linears[-1].weight.T + linears[-1].bias)
+
+
+def test_mlp_options_add_what_they_name() -> None:
+    plain, normed = mlp(2, 1), mlp(2, 1, batch_norm=True, depth=3)
+    assert not [m for m in plain.modules() if isinstance(m, nn.BatchNorm1d)]
+    assert len([m for m in normed.modules() if isinstance(m, nn.BatchNorm1d)]) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"inputs": 0, "outputs": 1}, "inputs = 0"),
+        ({"inputs": 1, "outputs": 0}, "outputs = 0"),
+        ({"inputs": 1, "outputs": 1, "width": 0}, "width = 0"),
+        ({"inputs": 1, "outputs": 1, "depth": -1}, "depth"),
+        ({"inputs": 1, "outputs": 1, "activation": "swish"}, "activation = 'swish': .*relu"),
+    ],
+)
+def test_mlp_names_bad_arguments(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        mlp(**options)
+
+
+# -- spectral norm --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_spectral_norm_brings_the_largest_singular_value_to_one(seed: int) -> None:
+    torch.manual_seed(seed)
+    network = mlp(3, 4, width=20, spectral_norm=True)
+    for _ in range(100):
+        network(batch(0, 2, 3))
+    for layer in network[::2]:
+        assert float(top_singular_value(layer.eval())) == pytest.approx(1, abs=1e-3)
+
+
+def test_spectral_norm_is_torchs_when_converged() -> None:
+    torch.manual_seed(0)
+    plain = nn.Linear(6, 5)
+    ours = mlp(6, 5, depth=0, spectral_norm=True)[0]
+    with torch.no_grad():
+        ours.parametrizations.weight.original.copy_(plain.weight)
+        ours.bias.copy_(plain.bias)
+    theirs = parametrizations.spectral_norm(plain, n_power_iterations=1)
+    x = batch(0, 7, 6)
+    for _ in range(300):
+        ours(x), theirs(x)
+    torch.testing.assert_close(ours(x), theirs(x), rtol=1e-5, atol=1e-6)
+    slopes = [
+        torch.autograd.grad(layer(x).square().sum(), layer.parametrizations.weight.original)[0]
+        for layer in (ours, theirs)
+    ]
+    torch.testing.assert_close(*slopes, rtol=1e-4, atol=1e-5)
+
+
+def test_spectral_norm_stands_still_in_eval() -> None:
+    network = mlp(2, 1, spectral_norm=True).eval()
+    before = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    network(batch(0, 4, 2))
+    assert before
+    assert all(torch.equal(buffer, before[name]) for name, buffer in network.named_buffers())
+
+
+def test_spectral_norm_follows_a_weight_that_moves() -> None:
+    torch.manual_seed(0)
+    layer = mlp(6, 5, depth=0, spectral_norm=True)[0]
+    with torch.no_grad():
+        layer.parametrizations.weight.original.copy_(3 * torch.randn(5, 6))
+    for _ in range(100):
+        layer(batch(0, 2, 6))
+    assert float(top_singular_value(layer.eval())) == pytest.approx(1, abs=1e-3)
+
+
+# -- Ensemble -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_run_i_is_member_i(name: str, training: bool) -> None:
+    many = ensemble(name)
+    many(batch(1))  # running statistics leave their start
+    many.train(training)
+    members = [many.member(run).train(training) for run in range(RUNS)]
+    for seed in (2, 3):
+        x = batch(seed)
+        together = many(x)
+        for run, member in enumerate(members):
+            torch.testing.assert_close(together[run], member(x[run]), rtol=1e-5, atol=1e-6)
+    for run, member in enumerate(members):
+        for (key, buffer), (_, own) in zip(
+            many.module.named_buffers(), member.named_buffers(), strict=True
+        ):
+            torch.testing.assert_close(buffer[run], own, rtol=1e-5, atol=1e-6, msg=key)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_gradients_of_run_i_are_those_of_member_i(name: str) -> None:
+    many = ensemble(name)
+    members = [many.member(run) for run in range(RUNS)]
+    x = batch(1)
+    many(x).square().flatten(1).mean(dim=1).sum().backward()
+    for run, member in enumerate(members):
+        member(x[run]).square().mean().backward()
+        for (key, stacked), (_, own) in zip(
+            many.module.named_parameters(), member.named_parameters(), strict=True
+        ):
+            torch.testing.assert_close(stacked.grad[run], own.grad, rtol=1e-4, atol=1e-6, msg=key)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_copies_differ_and_repeat_with_the_seed(name: str) -> None:
+    many, again = ensemble(name), ensemble(name)
+    x = batch(1)[:1].expand(RUNS, BATCH, 2)
+    y = many(x)
+    assert torch.equal(y, again(x))
+    assert not torch.allclose(y[0], y[1])
+    assert not torch.allclose(y[1], y[2])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_ensemble_holds_runs_times_the_tensors_of_one(name: str) -> None:
+    one, many = NETWORKS[name]().state_dict(), ensemble(name).module.state_dict()
+    assert {key: (RUNS, *value.shape) for key, value in one.items()} == {
+        key: tuple(value.shape) for key, value in many.items()
+    }
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_ensemble_has_every_parameter_once(name: str) -> None:
+    """A tied weight that is stacked under one of its names only would be shared by all runs."""
+    one, many = NETWORKS[name](), ensemble(name)
+    count = sum(p.numel() for p in one.parameters())
+    assert sum(p.numel() for p in many.parameters()) == RUNS * count
+
+
+def test_a_member_has_weights_of_its_own() -> None:
+    many = ensemble("mlp")
+    member, x = many.member(1), batch(1)
+    before = many(x)
+    with torch.no_grad():
+        for weight in member.parameters():
+            weight.zero_()
+    assert torch.equal(many(x), before)
+    assert all(p.requires_grad and p.is_leaf for p in member.parameters())
+
+
+def test_runs_never_see_one_another() -> None:
+    for name in ("batch norm", "convolutional"):
+        many, x = ensemble(name), batch(1)
+        poisoned = x.clone()
+        poisoned[1] = torch.nan
+        y, z = many(x), many(poisoned)
+        assert z[1].isnan().all()
+        assert torch.equal(y[[0, 2]], z[[0, 2]])
+
+
+def test_ensemble_names_bad_arguments() -> None:
+    with pytest.raises(ValueError, match="runs = 0"):
+        Ensemble(NETWORKS["mlp"], 0)
+    many = ensemble("mlp")
+    for run in (-1, RUNS):
+        with pytest.raises(ValueError, match=f"run = {run}: expected 0 to 2"):
+            many.member(run)
+    for shape in [(2, BATCH, 2), (2,)]:
+        with pytest.raises(ValueError, match=r"x has shape .*expected \(3, batch, \.\.\.\)"):
+            many(torch.zeros(shape))
+
+
+def test_solo_is_the_network_itself() -> None:
+    network = mlp(2, 1)
+    solo, x = Solo(network), batch(1, 1, BATCH, 2)
+    assert torch.equal(solo(x)[0], network(x[0]))
+    assert solo.member(0) is network
+    with pytest.raises(ValueError, match="run = 1"):
+        solo.member(1)
