@@ -25,14 +25,20 @@ def check(claim: str, value: object, expected: object, atol: float = 0.0) -> Non
         atol: the largest absolute difference allowed, on either side.
 
     Raises:
-        ValueError: ``atol`` is negative or not a number.
+        ValueError: ``atol`` is negative, infinite or not a number.
         AssertionError: the claim does not hold; the message has both values.
     """
-    if not atol >= 0:
-        raise ValueError(f"atol = {atol!r}: a tolerance is a number ≥ 0")
+    if not 0 <= atol < np.inf:
+        raise ValueError(f"atol = {atol!r}: a tolerance is a finite number ≥ 0")
     measured, claimed = _array(value), _array(expected)
-    if measured.size == 0:
-        raise AssertionError(f"✗ {claim}: there is nothing to check, the value is empty")
+    if measured.size == 0 or claimed.size == 0:
+        raise AssertionError(f"✗ {claim}: there is nothing to check, one side is empty")
+    try:
+        np.broadcast_to(claimed, measured.shape)
+    except ValueError:
+        raise AssertionError(
+            f"✗ {claim}: measured shape {measured.shape}, expected {claimed.shape}"
+        ) from None
     # Equal infinities agree; NaN never does.
     with np.errstate(invalid="ignore"):
         agree = (np.abs(measured - claimed) <= atol) | (measured == claimed)
@@ -45,8 +51,9 @@ def check(claim: str, value: object, expected: object, atol: float = 0.0) -> Non
 
 
 def _expectation(claimed: np.ndarray, atol: float) -> str:
-    if atol == 0:
-        return "" if claimed.size > 1 or claimed in (0, 1) else f": {claimed:g}, exactly"
     if claimed.size > 1:
-        return f" (± {atol:g})"
-    return f": {claimed:g} ± {atol:g}"
+        return f" (± {atol:g})" if atol else ""
+    number = claimed.item()
+    if atol:
+        return f": {number:g} ± {atol:g}"
+    return "" if number in (0, 1) else f": {number:g}, exactly"
