@@ -11,6 +11,7 @@ in the solutions notebook, and in the tests, which feed it wrong answers.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -43,6 +44,8 @@ def specification(key: str) -> Callable[[Specification], Specification]:
 
 def call(answer: Callable[..., Any], *arguments: Any) -> Any:
     """Call the reader's function; a body that is still ``...`` counts as open."""
+    if not callable(answer):
+        raise Wrong(f"A function was expected, not {answer!r}.")
     result = answer(*arguments)
     if result is None or result is ...:
         raise Open
@@ -62,6 +65,15 @@ def expect(hint: str, value: object, expected: object, atol: float = 1e-5) -> No
         raise Wrong(hint)
 
 
+def _find(key: str) -> Specification:
+    chapter = f"{__name__}.chapter_{key.split('.', maxsplit=1)[0]}"
+    if importlib.util.find_spec(chapter) is not None:
+        importlib.import_module(chapter)
+    if key not in SPECIFICATIONS:
+        raise ValueError(f"key = {key!r}: there is no such exercise")
+    return SPECIFICATIONS[key]
+
+
 def exercise(key: str, answer: object) -> None:
     """Compare the reader's answer with the specification of exercise ``key``.
 
@@ -75,11 +87,7 @@ def exercise(key: str, answer: object) -> None:
         ValueError: there is no such exercise.
         Wrong: the answer is wrong; the message says what to look at.
     """
-    try:
-        importlib.import_module(f"{__name__}.chapter_{key.split('.', maxsplit=1)[0]}")
-        check = SPECIFICATIONS[key]
-    except (ModuleNotFoundError, KeyError):
-        raise ValueError(f"key = {key!r}: there is no such exercise") from None
+    check = _find(key)
     try:
         if answer is ...:
             raise Open
