@@ -39,20 +39,21 @@ MODULES = {
 # --- The environment ---------------------------------------------------------------------
 
 
-def python(*more: str) -> str:
+def python(*extras: str) -> str:
     """The Python to run with: the user's own, or that of ``.venv``, set up when needed.
 
     Args:
-        more: extras of pyproject.toml that are needed besides ``book`` and ``test``.
+        extras: those of pyproject.toml that the command needs; ``.venv`` always has
+            ``book`` and ``test``.
     """
-    extras = {"book", "test", *more}
     own = os.environ.get(OWN)
     if own:
-        return _users_own(own, sorted(extras))
+        return _users_own(own, extras)
+    wanted = {"book", "test", *extras}
     inside = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     inputs, installed = _stamp()
-    if inputs != _inputs() or not extras <= installed or not inside.exists():
-        _install(str(inside), sorted(extras | installed))
+    if inputs != _inputs() or not wanted <= installed or not inside.exists():
+        _install(str(inside), sorted(wanted | installed))
     return str(inside)
 
 
@@ -96,7 +97,7 @@ def _answers(command: list[str]) -> bool:
         return False
 
 
-def _users_own(own: str, extras: list[str]) -> str:
+def _users_own(own: str, extras: Sequence[str]) -> str:
     found = shutil.which(own)
     if found is None:
         sys.exit(f"{OWN} = {own!r}: there is no such Python.")
@@ -109,7 +110,7 @@ def _users_own(own: str, extras: list[str]) -> str:
         sys.exit(f"{OWN} = {own!r} does not work: {answer.stderr.strip().splitlines()[-1:]}")
     missing = answer.stdout.split()
     if missing:
-        remedy = f'cd "{ROOT}" && "{found}" -m pip install -e ".[{",".join(extras)}]"'
+        remedy = f'cd "{ROOT}" && "{found}" -m pip install -e ".[{",".join(extras) or "book"}]"'
         sys.exit(f"{found} lacks {', '.join(missing)}. Install what is missing: {remedy}")
     return found
 
@@ -121,14 +122,14 @@ def lab(rest: list[str]) -> None:
     """Open the chapters in JupyterLab."""
     as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     where = [f"--ServerApp.root_dir={ROOT}", "--LabApp.default_url=/lab/tree/notebooks"]
-    run([python(), "-m", "jupyterlab", *as_root, *where, *rest])
+    run([python("book"), "-m", "jupyterlab", *as_root, *where, *rest])
 
 
 def test(rest: list[str]) -> None:
     """Run every test, the notebooks and the style checks included."""
     chosen = any((ROOT / word.split("::")[0]).exists() for word in rest)
     places = [] if chosen else ["tests", "notebooks"]
-    run([python(), "-m", "pytest", *NBVAL, *places, *rest])
+    run([python("book", "test"), "-m", "pytest", *NBVAL, *places, *rest])
 
 
 NBVAL = [
@@ -143,12 +144,12 @@ NBVAL = [
 
 def notebooks(rest: list[str]) -> None:
     """Build the notebooks whose sources have changed, and run them."""
-    run([python(), "notebooks/build.py", *rest])
+    run([python("book"), "notebooks/build.py", *rest])
 
 
 def book(rest: list[str]) -> None:
     """Write the static book to site/."""
-    run([python("site"), "-m", "sphinx", "-W", "--keep-going", "-q", "book", "site", *rest])
+    run([python("book", "site"), "-m", "sphinx", "-W", "--keep-going", "-q", "book", "site", *rest])
     say(f"the book is in {ROOT / 'site' / 'index.html'}")
 
 
@@ -166,7 +167,7 @@ def bench(rest: list[str]) -> None:
 
 def lint(rest: list[str]) -> None:
     """Check style and types: ruff and mypy."""
-    interpreter = python()
+    interpreter = python("test")
     run([interpreter, "-m", "ruff", "check", *rest])
     run([interpreter, "-m", "ruff", "format", "--check", *rest])
     run([interpreter, "-m", "mypy"])

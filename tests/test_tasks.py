@@ -131,8 +131,9 @@ def test_the_users_own_python_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch) 
 def test_a_missing_module_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(tasks.OWN, sys.executable)
     monkeypatch.setitem(tasks.MODULES, "test", ("pytest", "no_such_module"))
+    assert tasks.python("book") == sys.executable
     with pytest.raises(SystemExit) as stop:
-        tasks.python()
+        tasks.python("book", "test")
     said = str(stop.value)
     assert "lacks no_such_module." in said
     assert '-m pip install -e ".[book,test]"' in said
@@ -161,7 +162,7 @@ def test_modules_are_those_of_the_extras() -> None:
 def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The programs that a command starts, with no environment set up."""
     seen: list[list[str]] = []
-    monkeypatch.setattr(tasks, "python", lambda *more: " ".join(["python", *more]))
+    monkeypatch.setattr(tasks, "python", lambda *extras: " ".join(["python", *extras]))
     monkeypatch.setattr(tasks, "run", seen.append)
     return seen
 
@@ -171,7 +172,7 @@ def test_options_pass_through(started: list[list[str]], monkeypatch: pytest.Monk
         monkeypatch.setattr(sys, "argv", ["tasks.py", *line.split()])
         tasks.main()
     assert started[0][-3:] == ["--no-browser", "--port", "9999"]
-    assert started[1] == ["python", "notebooks/build.py", "02", "--force"]
+    assert started[1] == ["python book", "notebooks/build.py", "02", "--force"]
     assert started[2] == ["python bench", "benchmarks/run.py", "--jax"]
 
 
