@@ -1,0 +1,105 @@
+"""A picture with sliders: what the reader moves, drawn again at once.
+
+The picture is an image widget, so a built notebook can show it without a kernel, and it is
+drawn on a figure of its own: pyplot's global state is not safe in a widget's callback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from typing import Any
+
+from ipywidgets import Dropdown, FloatSlider, HBox, Image, Layout, VBox
+from matplotlib.figure import Figure
+
+#: Lower end, upper end and start of a slider, or the choices of a menu.
+Control = tuple[float, float, float] | Sequence[str]
+
+# Moves that arrive within this time become one drawing: a dragged slider sends dozens.
+PAUSE = 0.03
+
+
+def explore(
+    draw: Callable[..., object],
+    size: tuple[float, float] = (8.0, 3.2),
+    alt: str = "",
+    **controls: Control,
+) -> VBox:
+    """Show ``draw`` with a control for each of its quantities.
+
+    Args:
+        draw: called as ``draw(figure, name=value, ...)``; it draws on an empty figure and
+            is quick (below a tenth of a second), since it runs at each move.
+        size: width and height of the figure, in inches.
+        alt: what the picture shows, in words; the browser's tooltip.
+        controls: for each quantity ``(low, high, start)``, a slider, or a list of words, a menu.
+
+    Returns:
+        The controls, in a row, above the picture.
+
+    Raises:
+        ValueError: a slider's start lies outside its ends.
+    """
+    widgets = {name: _widget(name, control) for name, control in controls.items()}
+    width = Layout(width="100%", max_width=f"{110 * size[0]:.0f}px")
+    picture = Image(format="png", layout=width, tooltip=alt or None)
+
+    def render() -> None:
+        figure = Figure(figsize=size)
+        draw(figure, **{name: widget.value for name, widget in widgets.items()})
+        buffer = BytesIO()
+        figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+        picture.value = buffer.getvalue()
+
+    later = _Later(render)
+    for widget in widgets.values():
+        widget.observe(later, "value")
+    render()
+    row = HBox(list(widgets.values()), layout=Layout(flex_flow="row wrap"))
+    return VBox([row, picture])
+
+
+class _Later:
+    """Calls ``function`` once for any number of moves within :data:`PAUSE`.
+
+    Without a running event loop, as in a test or a script, it calls at once.
+    """
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self.function = function
+        self.waiting = False
+        self.loop = _running_loop()
+
+    def __call__(self, change: Any) -> None:
+        if self.loop is None or self.loop.is_closed():
+            self.function()
+        elif not self.waiting:
+            self.waiting = True
+            # A move may arrive on another thread than the one that draws.
+            self.loop.call_soon_threadsafe(self.loop.call_later, PAUSE, self._call)
+
+    def _call(self) -> None:
+        self.waiting = False
+        self.function()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _widget(name: str, control: Control) -> Any:
+    label = name.replace("_", " ")
+    style = {"description_width": "initial"}
+    if not isinstance(control, tuple):
+        return Dropdown(options=list(control), description=label, style=style)
+    low, high, start = control
+    if not low <= start <= high:
+        raise ValueError(f"{name} = {control!r}: expected (low, high, start), low ≤ start ≤ high")
+    return FloatSlider(
+        start, min=low, max=high, step=(high - low) / 100, description=label, style=style
+    )

@@ -1,0 +1,89 @@
+"""Sliders redraw, at once without a loop and once for many moves with one."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+
+import matplotlib.pyplot as plt
+import pytest
+from ipywidgets import VBox
+from matplotlib.figure import Figure
+
+from gan_course.explore import PAUSE, explore
+
+
+def controls(box: VBox) -> list:
+    return list(box.children[0].children)
+
+
+def recorder() -> tuple[list[dict], object]:
+    seen: list[dict] = []
+
+    def draw(figure: Figure, **values: object) -> None:
+        figure.add_subplot().set_title(str(values))
+        seen.append(values)
+
+    return seen, draw
+
+
+def test_each_control_redraws_the_picture() -> None:
+    seen, draw = recorder()
+    box = explore(draw, alt="a title", mean=(-1.0, 1.0, 0.0), loss=["one", "two"])
+    first = bytes(box.children[1].value)
+    assert first.startswith(b"\x89PNG")
+    slider, menu = controls(box)
+    slider.value, menu.value = 0.5, "two"
+    assert seen == [
+        {"mean": 0.0, "loss": "one"},
+        {"mean": 0.5, "loss": "one"},
+        {"mean": 0.5, "loss": "two"},
+    ]
+    assert bytes(box.children[1].value) != first
+
+
+def test_both_ends_and_the_middle_can_be_drawn() -> None:
+    seen, draw = recorder()
+    (slider,) = controls(explore(draw, std=(0.1, 2.1, 1.0)))
+    for value in (slider.min, 1.1, slider.max):
+        slider.value = value
+    assert [values["std"] for values in seen] == [1.0, 0.1, 1.1, 2.1]
+
+
+def test_many_moves_in_a_loop_are_one_drawing_of_the_last() -> None:
+    async def session() -> list[dict]:
+        seen, draw = recorder()
+        (slider,) = controls(explore(draw, mean=(0.0, 1.0, 0.0)))
+        for step in range(1, 21):
+            slider.value = step / 20
+        assert len(seen) == 1
+        await asyncio.sleep(10 * PAUSE)
+        slider.value = 0.25
+        await asyncio.sleep(10 * PAUSE)
+        return seen
+
+    assert [values["mean"] for values in asyncio.run(session())] == [0.0, 1.0, 0.25]
+
+
+def test_no_pyplot_figure_is_left() -> None:
+    before = plt.get_fignums()
+    (slider,) = controls(explore(recorder()[1], mean=(0.0, 1.0, 0.0)))
+    for step in range(30):
+        slider.value = step / 30
+    gc.collect()
+    assert plt.get_fignums() == before
+
+
+def test_what_draw_raises_is_not_swallowed() -> None:
+    def draw(figure: Figure, mean: float) -> None:
+        if mean > 0:
+            raise ArithmeticError("boom")
+
+    (slider,) = controls(explore(draw, mean=(0.0, 1.0, 0.0)))
+    with pytest.raises(ArithmeticError, match="boom"):
+        slider.value = 1.0
+
+
+def test_a_start_outside_the_slider_is_named() -> None:
+    with pytest.raises(ValueError, match="mean"):
+        explore(recorder()[1], mean=(0.0, 1.0, 2.0))
