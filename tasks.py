@@ -31,7 +31,7 @@ MODULES = {
     "": ("torch", "numpy", "scipy", "sklearn", "pandas", "matplotlib", "seaborn", "tqdm"),
     "book": ("jupyterlab", "ipykernel", "ipywidgets", "anywidget", "sympy", "jupytext", "nbclient"),
     "test": ("pytest", "xdist", "nbval", "nbconvert", "playwright", "ruff", "mypy", "yaml"),
-    "site": ("sphinx", "myst_nb", "furo", "sphinx_mathjax_offline"),
+    "site": ("sphinx", "myst_nb", "furo", "sphinx-mathjax-offline"),
     "bench": ("jax",),
 }
 
@@ -174,16 +174,18 @@ def lint(rest: list[str]) -> None:
 
 
 def clean(rest: list[str]) -> None:
-    """Remove what the commands have made: caches, site, .venv; no source."""
-    caches = [".pytest_cache", ".mypy_cache", ".ruff_cache", "gan_course.egg-info", "build", "site"]
+    """Remove what the commands have made, no source; --all removes .venv, too."""
+    caches = [".pytest_cache", ".mypy_cache", ".ruff_cache", "gan_course.egg-info"]
+    caches += ["build", "site", "book/notebooks", "book/figures"]
     deep = [p for top in PARTS for p in (ROOT / top).rglob("*") if p.name in GENERATED]
-    for path in [VENV, *(ROOT / name for name in caches), *deep]:
+    caches += [VENV.name] if "--all" in rest else []
+    for path in [*(ROOT / name for name in caches), *deep]:
         if path.is_dir():
             say(f"removing {path.relative_to(ROOT)}")
             shutil.rmtree(path)
 
 
-PARTS = ("gan_course", "tests", "notebooks", "figures", "benchmarks", "book", "__pycache__")
+PARTS = ("gan_course", "tests", "notebooks", "figures", "benchmarks", "book")
 GENERATED = ("__pycache__", ".ipynb_checkpoints", ".pytest_cache", ".virtual_documents")
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {

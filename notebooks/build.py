@@ -32,7 +32,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
-from nbformat.v4 import new_markdown_cell, new_notebook
+from nbformat.v4 import new_markdown_cell, new_notebook, new_output
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -180,17 +180,21 @@ def execute(notebook: NotebookNode) -> NotebookNode:
     )
     client.execute()
     for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if VIEW in output.get("data", {}):
-                _freeze(output, client)
+        if cell.cell_type == "code":
+            cell.outputs = [kept for output in cell.outputs for kept in _frozen(output, client)]
     notebook.metadata = METADATA
     return notebook
 
 
-def _freeze(output: NotebookNode, client: NotebookClient) -> None:
-    """Leave a widget's picture in place of its view, which is empty without a kernel."""
+def _frozen(output: NotebookNode, client: NotebookClient) -> Iterator[NotebookNode]:
+    """In place of a widget's view, which is empty without a kernel: its picture, and a word."""
+    if VIEW not in output.get("data", {}):
+        yield output
+        return
     picture = _picture(output.data[VIEW]["model_id"], client)
-    output.data = {"text/plain": WIDGET_TEXT} | ({"image/png": picture} if picture else {})
+    if picture:
+        yield new_output("display_data", data={"image/png": picture})
+    yield new_output("display_data", data={"text/plain": WIDGET_TEXT})
 
 
 def _picture(model: str, client: NotebookClient) -> str | None:

@@ -229,6 +229,8 @@ def test_clean_removes_what_was_made_and_no_source(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     tasks.clean([])
+    assert (tmp_path / ".venv").exists()
+    tasks.clean(["--all"])
     assert all((tmp_path / name).exists() for name in sources)
     assert not any((tmp_path / name).parent.exists() for name in made)
 
