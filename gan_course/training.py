@@ -7,12 +7,14 @@ happen there.
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
+from numbers import Real
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -30,7 +32,10 @@ if TYPE_CHECKING:
 
 
 class NonFiniteError(ArithmeticError):
-    """A loss or gradient became NaN or infinite; the weights are those before the step.
+    """A loss or gradient became NaN or infinite; the update that would follow was not made.
+
+    Weights, Adam's moments and the networks' buffers are those before that update, so the
+    training can go on from there with other settings.
 
     Attributes:
         step: number of the step that failed, counted from 1.
@@ -40,7 +45,7 @@ class NonFiniteError(ArithmeticError):
     def __init__(self, step: int, network: str, loss: str) -> None:
         super().__init__(
             f"step {step}: the {network}'s {loss} loss or its gradient is not finite. "
-            "The weights are unchanged. Lower the learning rates, or add a penalty."
+            "That update was not made. Lower the learning rates, or add a penalty."
         )
         self.step = step
         self.network = network
@@ -77,18 +82,21 @@ class Settings:
         _one_of("loss", self.loss, LOSSES)
         for name in ("k", "batch"):
             count = getattr(self, name)
-            if not isinstance(count, int) or count < 1:
+            if type(count) is not int or count < 1:  # True is an int, too
                 raise ValueError(f"{name} = {count!r}: must be a whole number, at least 1")
         for name in ("discriminator_rate", "generator_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} = {getattr(self, name)!r}: must be positive")
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            rate = getattr(self, name)
+            if not _within(rate, 0, math.inf) or rate == 0:
+                raise ValueError(f"{name} = {rate!r}: must be a positive number, and finite")
+        if len(self.betas) != 2 or not all(_within(beta, 0, 1) for beta in self.betas):
             raise ValueError(f"betas = {self.betas!r}: two numbers, each at least 0 and below 1")
+        if not isinstance(self.penalties, Mapping):
+            raise ValueError(f"penalties = {self.penalties!r}: a weight for each name, a dict")
         for name, weight in self.penalties.items():
             _one_of("penalties", name, PENALTIES)
-            if not weight >= 0:
-                raise ValueError(f"penalties[{name!r}] = {weight!r}: a weight is at least 0")
-        if not 0 <= self.averaging < 1:
+            if not _within(weight, 0, math.inf):
+                raise ValueError(f"penalties[{name!r}] = {weight!r}: at least 0, and finite")
+        if not _within(self.averaging, 0, 1):
             raise ValueError(f"averaging = {self.averaging!r}: at least 0 and below 1")
 
 
@@ -252,6 +260,11 @@ class Trainer:
         noise = self._draw(self.prior)
         with torch.no_grad():  # the generator stands still
             fake = self.generator(noise)
+        if fake.shape != real.shape:
+            raise ValueError(
+                f"generator returned samples of shape {tuple(fake.shape[2:])}: "
+                f"expected {tuple(real.shape[2:])}, the shape of the data's"
+            )
         # One pass over both batches costs less than two.
         real_logits, fake_logits = self.logits(torch.cat([real, fake], dim=1)).chunk(2, dim=1)
         loss = LOSSES[settings.loss].discriminator(real_logits, fake_logits)
@@ -305,23 +318,25 @@ class Trainer:
         optimizer = self._optimizers[player]
         parameters = optimizer.param_groups[0]["params"]
         # Runs share no weight, so the sum's gradient is each run's own.
-        gradients = torch.autograd.grad(loss.sum(), parameters)
-        norms = self._norms(gradients)
-        self.frozen = self.frozen | ~(loss.detach() + norms).isfinite()
+        optimizer.zero_grad()  # whatever a reader's own `backward` left there
+        # `backward` lays a gradient out as its weight, which the fused optimiser relies on.
+        loss.sum().backward(inputs=parameters)  # type: ignore[no-untyped-call]
+        norms = self._norms([parameter.grad for parameter in parameters])
+        stopped = self.frozen | ~(loss.detach() + norms).isfinite()
         before = list(zip(self._buffers, buffers, strict=True))
-        frozen = bool(self.frozen.any())
-        if frozen and bool(self.frozen.all()):
-            self._restore(before)
+        frozen = bool(stopped.any())
+        if frozen and bool(stopped.all()):
+            optimizer.zero_grad()
+            self._restore(before, stopped)
             raise NonFiniteError(self.steps + 1, player, self.settings.loss)
+        self.frozen = stopped
         if frozen:
             state = [*parameters, *_moments(optimizer)]
             before += [(tensor, tensor.detach().clone()) for tensor in state]
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
         optimizer.step()
         optimizer.zero_grad()
         if frozen:
-            self._restore(before)
+            self._restore(before, stopped)
         return norms
 
     def _snapshot(self) -> list[Tensor]:
@@ -335,12 +350,12 @@ class Trainer:
         return torch.stack(squares).sum(dim=0).sqrt()
 
     @torch.no_grad()
-    def _restore(self, before: Sequence[tuple[Tensor, Tensor]]) -> None:
+    def _restore(self, before: Sequence[tuple[Tensor, Tensor]], runs: Tensor) -> None:
         for tensor, old in before:
             if self.runs == 1:  # a plain network has no leading dimension
                 tensor.copy_(old)
             else:
-                tensor[self.frozen] = old[self.frozen]
+                tensor[runs] = old[runs]
 
     # -- many steps -------------------------------------------------------------------
 
@@ -397,19 +412,19 @@ class Trainer:
             raise ValueError("averaged = True: there are no averages while settings.averaging is 0")
         random = Generator(self.device).manual_seed(self.seed if seed is None else seed)
         noise = self.prior.sample((self.runs, samples), random)
-        training = network.training
-        network.eval()  # batch norm uses its running statistics
-        try:
+        with _standing_still(network):
             fake: Tensor = network(noise)
-        finally:
-            network.train(training)
         return fake
 
     @torch.no_grad()
     def discriminate(self, x: Tensor) -> Tensor:
-        """D(x), the probability of being real, samples ``(batch, ...)`` to ``(runs, batch)``."""
-        belief: Tensor = self.logits(x.to(self.device).expand(self.runs, *x.shape)).sigmoid()
-        return belief
+        """D(x), the probability of being real, samples ``(batch, ...)`` to ``(runs, batch)``.
+
+        Like :meth:`sample`, it leaves the training untouched.
+        """
+        with _standing_still(self.discriminator):
+            logits = self.logits(x.to(self.device).expand(self.runs, *x.shape))
+        return logits.sigmoid()
 
 
 class DiscriminatorStep(NamedTuple):
@@ -467,6 +482,18 @@ def _as_runs(network: nn.Module) -> Ensemble | Solo:
     return network if isinstance(network, Ensemble) else Solo(network)
 
 
+@contextmanager
+def _standing_still(network: nn.Module) -> Iterator[None]:
+    """Use running statistics, and update none: batch norm, spectral norm, dropout."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
 def _moments(optimizer: torch.optim.Optimizer) -> list[Tensor]:
     """Adam's moments, one for each run; its step counters are shared by all runs."""
     return [state[name] for state in optimizer.state.values() for name in ("exp_avg", "exp_avg_sq")]
@@ -475,6 +502,10 @@ def _moments(optimizer: torch.optim.Optimizer) -> list[Tensor]:
 def _one_of(name: str, value: str, allowed: Mapping[str, object] | Sequence[str]) -> None:
     if value not in allowed:
         raise ValueError(f"{name} = {value!r}: choose one of {sorted(allowed)}")
+
+
+def _within(value: object, low: float, high: float) -> bool:
+    return isinstance(value, Real) and low <= float(value) < high
 
 
 @contextmanager
