@@ -74,7 +74,7 @@ class _Density:
 
     Attributes:
         source: the object itself, in float64.
-        event_shape: ``()``, ``(1,)`` or ``(2,)``.
+        event_shape: ``()``, ``(1,)`` or ``(2,)``, as the caller's points have it.
         lower: lower corner of the support's bounding box, shape ``(dim,)``.
         upper: its upper corner, shape ``(dim,)``.
         places: where to look for mass: rows of centres and scales, shape ``(k, 2, dim)``.
@@ -93,8 +93,7 @@ class _Density:
     def log_prob(self, points: Tensor) -> Tensor:
         """Log density at ``points``, shape ``(n, dim)`` to ``(n,)``; −inf outside the support."""
         x = points.double()
-        value = self.source.log_prob(x.reshape(-1, *self.event_shape))
-        value = torch.as_tensor(value, dtype=torch.float64).reshape(len(x))
+        value = _log_prob(self.source, x)
         # Without argument checks some log_probs are finite outside their support.
         outside = ((x < self.lower) | (x > self.upper)).any(dim=-1)
         return value.masked_fill(outside, -math.inf)
@@ -102,8 +101,8 @@ class _Density:
 
 def _read(name: str, distribution: object) -> _Density:
     """Read a distribution given as the argument ``name``."""
-    source = _in_double(getattr(distribution, "density", distribution))
-    shape = tuple(getattr(source, "event_shape", ()))
+    source = _double_source(distribution)
+    shape = tuple(getattr(distribution, "event_shape", ()))
     if not callable(getattr(source, "log_prob", None)):
         raise ValueError(f"{name} = {distribution!r}: must have a log_prob method")
     if math.prod(getattr(source, "batch_shape", ())) != 1:
@@ -117,6 +116,12 @@ def _read(name: str, distribution: object) -> _Density:
     return density
 
 
+def _log_prob(source: Any, points: Tensor) -> Tensor:
+    """Log density at ``points``, shape ``(n, dim)`` to ``(n,)``, as the object itself has it."""
+    x = points.reshape(-1, *getattr(source, "event_shape", ()))
+    return torch.as_tensor(source.log_prob(x), dtype=torch.float64).reshape(-1)
+
+
 def _read_pair(p: object, q: object) -> tuple[_Density, _Density]:
     first, second = _read("p", p), _read("q", q)
     if first.dim != second.dim:
@@ -125,6 +130,11 @@ def _read_pair(p: object, q: object) -> tuple[_Density, _Density]:
             f"must have the dimension of p, whose event_shape is {first.event_shape}"
         )
     return first, second
+
+
+def _double_source(distribution: object) -> Any:
+    """The object that has the ``log_prob``; a course's target keeps it as its ``density``."""
+    return _in_double(getattr(distribution, "density", distribution))
 
 
 def _in_double(source: Any) -> Any:
@@ -539,14 +549,15 @@ def _from_ratio(f: Callable[[Tensor], Tensor]) -> ConvexFunction:
     at_zero, at_infinity = _limits(f)
 
     def density(log_p: Tensor, log_q: Tensor) -> Tensor:
-        """Compute q f(t), or p f(t)/t where t > 1; the limits take over where t leaves float64."""
+        """Compute q f(t), or p f(t)/t where t > 1; the limits serve where one of them is 0."""
         gap = log_p - log_q
         t = gap.clamp(-345, 345).exp()
-        on_q = torch.where(gap < -345, at_zero, f(t))
-        on_p = torch.where(gap > 345, at_infinity, f(t) / t)
+        on_q = torch.where(gap == -math.inf, at_zero, f(t))
+        on_p = torch.where(gap == math.inf, at_infinity, f(t) / t)
         value = torch.where(gap > 0, _times(log_p, on_p), _times(log_q, on_q))
-        # An infinite limit says nothing about a ratio that is only very large.
-        return value.masked_fill(value.isinf() & gap.isfinite(), math.nan)
+        # Where t leaves float64 an f without a limit is unknown: say so, if it matters.
+        unknown = ((gap < -345) & (at_zero == math.inf)) | ((gap > 345) & (at_infinity == math.inf))
+        return value.masked_fill(unknown & gap.isfinite() & (value.abs() > 1e-30), math.nan)
 
     return ConvexFunction(name, f, density)
 
@@ -568,10 +579,7 @@ def jensen_shannon(p: object, q: object, *, tolerance: float = TOLERANCE) -> flo
 
 
 def total_variation(p: object, q: object, *, tolerance: float = TOLERANCE) -> float:
-    """TV = ½ ∫ |p − q|, from 0 to 1; arguments and errors as :func:`f_divergence`.
-
-    In 2-D the kink along p = q keeps the grid from fine tolerances: ask for 1e-3.
-    """
+    """TV = ½ ∫ |p − q|, from 0 to 1; arguments and errors as :func:`f_divergence`."""
     return f_divergence(TV, p, q, tolerance=tolerance)
 
 
@@ -648,14 +656,15 @@ def value(
 
     Args:
         discriminator: D, a probability for each x of shape ``(n, *event_shape)`` of p in
-            float64. One that knows its logit, as :class:`Discriminator`, is not spoilt by
-            D rounding to 0 or 1.
+            float64. One that knows its logit, as :class:`Discriminator`, keeps its digits
+            where D is near 0 or 1.
         p: the law of the data.
         q: the law of the generator.
         tolerance: as in :func:`f_divergence`.
 
     Returns:
-        The value; ``-inf`` if D is 0 where p has density, or 1 where q has.
+        The value; ``-inf`` if D is 0 where p has density, or 1 where q has. A density
+        below e⁻²⁸ (1e-12) does not count, because there D may just have been rounded.
 
     Raises:
         ValueError: D leaves [0, 1], or as :func:`f_divergence`.
@@ -665,9 +674,14 @@ def value(
 
     def integrand(points: Tensor, log_p: Tensor, log_q: Tensor) -> Tensor:
         log_d, log_not_d = _log_odds(discriminator, points.reshape(-1, *first.event_shape))
-        return _times(log_p, log_d) + _times(log_q, log_not_d)
+        return _expected_log(log_p, log_d) + _expected_log(log_q, log_not_d)
 
     return _integrate("V(D, G)", integrand, first, second, tolerance)
+
+
+def _expected_log(log_mass: Tensor, log_d: Tensor) -> Tensor:
+    """Density of E log D; a D that rounds to 0 where hardly a sample falls does not count."""
+    return _times(log_mass.masked_fill((log_d == -math.inf) & (log_mass < -28), -math.inf), log_d)
 
 
 def _log_odds(
@@ -773,22 +787,26 @@ def generator_gradient(
 
     def integrand(points: Tensor, log_p: Tensor, log_q: Tensor) -> Tensor:
         weight = cost(log_p, log_q)
-        score = _score(generator_family, theta, points.reshape(-1, *second.event_shape))
+        score = _score(generator_family, theta, points)
         return torch.where(weight == 0, 0.0, weight * score)
 
     return _integrate(f"the {loss} gradient", integrand, first, second, tolerance)
 
 
-def _score(generator_family: GeneratorFamily, theta: Tensor, x: Tensor) -> Tensor:
-    """d/dθ log q_θ(x), shape ``(n, *event_shape)`` to ``(n,)``."""
-
-    def log_prob(parameter: Tensor) -> Tensor:
-        distribution = generator_family(parameter)
-        source = _in_double(getattr(distribution, "density", distribution))
-        return torch.as_tensor(source.log_prob(x)).reshape(-1)
-
-    slope: Tensor = torch.func.jvp(log_prob, (theta,), (torch.ones_like(theta),))[1]
-    return slope
+def _score(generator_family: GeneratorFamily, theta: Tensor, points: Tensor) -> Tensor:
+    """d/dθ log q_θ at ``points``, shape ``(n, dim)`` to ``(n,)``."""
+    variable = theta.clone().requires_grad_()
+    log_q = _log_prob(_double_source(generator_family(variable)), points)
+    if not log_q.requires_grad:
+        raise ValueError(
+            f"generator_family = {generator_family!r}: must compute its log_prob from the "
+            "parameter with torch"
+        )
+    # Backward twice: Σ wᵢ dlog qᵢ/dθ is linear in w, and its slope in wᵢ is what we want.
+    w = torch.zeros_like(log_q, requires_grad=True)
+    (weighted,) = torch.autograd.grad(log_q, variable, grad_outputs=w, create_graph=True)
+    (score,) = torch.autograd.grad(weighted, w)
+    return score
 
 
 def _check_still(generator_family: GeneratorFamily, theta: Tensor, here: _Density) -> None:
