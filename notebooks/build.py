@@ -210,6 +210,7 @@ def _picture(model: str, client: NotebookClient) -> str | None:
 def build(source: Path) -> list[str]:
     """Build and execute the notebooks of one source; return what is wrong with them."""
     for path, notebook in targets(source).items():
+        path.parent.mkdir(exist_ok=True)
         try:
             nbformat.write(execute(notebook), path)
         except CellExecutionError as error:

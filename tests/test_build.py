@@ -81,7 +81,6 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small chapter in a folder of its own."""
     path = live_in(tmp_path, monkeypatch)
     path.parent.mkdir()
-    (tmp_path / "solutions").mkdir()
     path.write_text(SOURCE, encoding="utf-8")
     return path
 
@@ -93,7 +92,6 @@ def built_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as monkeypatch:
         path = live_in(folder, monkeypatch)
         path.parent.mkdir()
-        (folder / "solutions").mkdir()
         path.write_text(SOURCE, encoding="utf-8")
         assert build.build(path) == []
     return folder
