@@ -214,7 +214,8 @@ def build(source: Path) -> list[str]:
         try:
             nbformat.write(execute(notebook), path)
         except CellExecutionError as error:
-            return [f"{path.name}: {error}"]
+            plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # no colours
+            return [f"{path.name}: {plain}"]
     return problems(source)
 
 
