@@ -83,11 +83,13 @@ def plot_belief(
     """
     axis = torch.linspace(*window, resolution)
     points = torch.cartesian_prod(axis, axis)
-    belief = discriminate(points).detach().cpu().reshape(resolution, resolution).T
+    belief = discriminate(points).detach().cpu().reshape(resolution, resolution).T.numpy()
+    half = float(axis[1] - axis[0]) / 2  # a pixel is centred on its point
+    extent = (window[0] - half, window[1] + half)
     ax.imshow(
         belief,
         origin="lower",
-        extent=(*window, *window),
+        extent=(*extent, *extent),
         cmap=BELIEF,
         vmin=0,
         vmax=1,
