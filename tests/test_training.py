@@ -196,7 +196,9 @@ def test_gradients_left_by_the_reader_do_not_count():
 
 
 @pytest.mark.parametrize("pair", ["mlp", "convolutional"])
-@pytest.mark.parametrize("options", [{}, {"k": 2, "penalties": {"R1": 0.1}, "averaging": 0.9}])
+@pytest.mark.parametrize(
+    "options", [{}, {"k": 2, "penalties": {"R1": 0.1}, "averaging": 0.9}], ids=["plain", "rich"]
+)
 def test_run_i_follows_the_plain_network(pair: str, options: dict):
     runs, many = 3, trainer(pair, 3, **options)
     plain = [

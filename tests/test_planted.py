@@ -1,0 +1,187 @@
+"""Each fault planted into a copy of the library makes a test of that copy fail.
+
+Without this, a test that checks nothing would look like one that passes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+class Fault(NamedTuple):
+    """What to write for what in which module, and the test that must notice."""
+
+    module: str
+    old: str
+    new: str
+    test: str
+
+
+FAULTS = {
+    "generator's sign flipped in the loss": Fault(
+        "losses.py",
+        "    return F.softplus(-fake_logits).mean(dim=-1)\n",
+        "    return -F.softplus(-fake_logits).mean(dim=-1)\n",
+        "test_losses.py::test_loss_is_its_equation_for_each_run",
+    ),
+    "generator's sign flipped in the trainer": Fault(
+        "training.py",
+        "loss = objective.generator(",
+        "loss = -objective.generator(",
+        "test_training.py::test_step_is_algorithm_1_bit_for_bit",
+    ),
+    "detach forgotten": Fault(
+        "training.py",
+        "with torch.no_grad():  # the generator stands still",
+        "with torch.enable_grad():",
+        "test_training.py::test_discriminator_step_does_not_look_through_the_generator",
+    ),
+    "k ignored": Fault(
+        "training.py",
+        "for _ in range(self.settings.k):",
+        "for _ in range(1):",
+        "test_training.py::test_discriminator_moves_k_times_and_generator_once",
+    ),
+    "mean taken over runs in a loss": Fault(
+        "losses.py",
+        "    return -fake_logits.mean(dim=-1)\n",
+        "    return -fake_logits.mean().expand(len(fake_logits))\n",
+        "test_losses.py::test_runs_do_not_mix",
+    ),
+    "mean taken over runs in the trainer": Fault(
+        "training.py",
+        "loss.sum().backward(",
+        "loss.mean().backward(",
+        "test_training.py::test_run_i_follows_the_plain_network[plain-mlp]",
+    ),
+    "penalty without its factor": Fault(
+        "penalties.py",
+        "return norm.square() / 2",
+        "return norm.square()",
+        "test_penalties.py::test_linear_critic_pays_for_its_slope_alone",
+    ),
+    "penalty without its weight": Fault(
+        "training.py",
+        "loss = loss + weight * penalty",
+        "loss = loss + penalty",
+        "test_training.py::test_penalty_is_added_with_its_weight",
+    ),
+    "fake half of D's loss dropped": Fault(
+        "losses.py",
+        "F.softplus(-real_logits).mean(dim=-1) + F.softplus(fake_logits).mean(dim=-1)",
+        "F.softplus(-real_logits).mean(dim=-1)",
+        "test_losses.py::test_loss_is_its_equation_for_each_run",
+    ),
+    "callback never called": Fault(
+        "training.py",
+        "callback(self)",
+        "pass",
+        "test_training.py::test_callback_is_called_after_each_step",
+    ),
+    "callback's exception swallowed": Fault(
+        "training.py",
+        "                    callback(self)\n",
+        "                    with __import__('contextlib').suppress(Exception):\n"
+        "                        callback(self)\n",
+        "test_training.py::test_an_exception_in_a_callback_ends_the_training",
+    ),
+    "a bad loss let through": Fault(
+        "training.py",
+        "self.frozen | ~(loss.detach() + norms).isfinite()",
+        "self.frozen",
+        "test_training.py::test_a_bad_loss_never_reaches_the_weights",
+    ),
+    "a frozen run moves on": Fault(
+        "training.py",
+        "                tensor[runs] = old[runs]\n",
+        "                pass\n",
+        "test_training.py::test_a_frozen_run_keeps_its_last_good_state",
+    ),
+    "a ring that doubles a mode": Fault(
+        "distributions.py",
+        "torch.arange(modes) * (2 * math.pi / modes)",
+        "torch.linspace(0, 2 * math.pi, modes)",
+        "test_distributions.py::test_ring_has_eight_distinct_modes_evenly_spaced",
+    ),
+    "normal weights in WGAN-GP": Fault(
+        "penalties.py",
+        "torch.rand(shape",
+        "torch.randn(shape",
+        "test_penalties.py::test_wgan_gp_weights_are_uniform_and_one_for_each_sample",
+    ),
+}
+
+#: Runs each copy's tests in one process, which imports torch once.
+RUNNER = """
+import importlib, json, sys
+import pytest
+
+found, path = {}, list(sys.path)
+for folder, tests in json.loads(sys.stdin.read()).items():
+    sys.path[:] = [folder, *path]
+    importlib.invalidate_caches()
+    options = ["-xq", "-p", "no:cacheprovider", "-c", folder + "/pyproject.toml"]
+    found[folder] = int(pytest.main([*options, *(f"{folder}/tests/{test}" for test in tests)]))
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(folder):
+            del sys.modules[name]
+print("\\n" + json.dumps(found))
+"""
+
+
+def copy_of_the_library(folder: Path) -> Path:
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "gan_course", folder / "gan_course", ignore=ignore)
+    (folder / "tests").mkdir()
+    files = {fault.test.partition("::")[0] for fault in FAULTS.values()}
+    for name in (*files, "conftest.py", "toys.py"):
+        shutil.copy(ROOT / "tests" / name, folder / "tests")
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder.resolve()  # as Python will name its files
+
+
+def plant(fault: Fault, folder: Path) -> None:
+    module = folder / "gan_course" / fault.module
+    text = module.read_text("utf-8")
+    assert text.count(fault.old) == 1, f"{fault.module} has changed: renew the fault {fault.old!r}"
+    module.write_text(text.replace(fault.old, fault.new), "utf-8")
+
+
+@pytest.fixture(scope="module")
+def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
+    """Pytest's exit status for each fault, and for a sound copy under the name ``sound``."""
+    folders, tests = {}, {"sound": sorted({fault.test for fault in FAULTS.values()})}
+    folders["sound"] = copy_of_the_library(tmp_path_factory.mktemp("sound"))
+    for name, fault in FAULTS.items():
+        folders[name] = copy_of_the_library(tmp_path_factory.mktemp("planted"))
+        plant(fault, folders[name])
+        tests[name] = [fault.test]
+    run = subprocess.run(
+        [sys.executable, "-c", RUNNER],
+        input=json.dumps({str(folder): tests[name] for name, folder in folders.items()}),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        cwd=folders["sound"],
+        check=True,
+    )
+    found = json.loads(run.stdout.splitlines()[-1])
+    return {name: found[str(folder)] for name, folder in folders.items()}
+
+
+def test_the_sound_library_passes(verdicts: dict[str, int]):
+    assert verdicts["sound"] == pytest.ExitCode.OK
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_planted_fault_is_noticed(name: str, verdicts: dict[str, int]):
+    assert verdicts[name] == pytest.ExitCode.TESTS_FAILED
