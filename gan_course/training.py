@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from numbers import Real
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
@@ -383,9 +383,9 @@ class Trainer:
         if steps < 0:
             raise ValueError(f"steps = {steps!r}: must be at least 0")
         history = History(first=self.steps)
-        bar = tqdm(
-            range(steps), delay=5 if progress is None else 0, disable=progress is False, leave=False
-        )
+        # Left to itself, the bar also heeds TQDM_DISABLE, which the notebooks' builder sets.
+        when: dict[str, Any] = {"delay": 5} if progress is None else {"disable": not progress}
+        bar = tqdm(range(steps), leave=False, **when)
         with _interrupts() as interrupted, bar:
             for _ in bar:
                 history.append(self.step())
