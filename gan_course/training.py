@@ -8,6 +8,7 @@ happen there.
 from __future__ import annotations
 
 import math
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from numbers import Real
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
@@ -374,7 +375,8 @@ class Trainer:
         Args:
             steps: how many.
             callback: called with the trainer after each step; its exceptions end the training.
-            progress: whether to show a bar; by default when it takes more than five seconds.
+            progress: whether to show a bar; by default when it takes more than five seconds,
+                unless the environment has ``TQDM_DISABLE``.
 
         Raises:
             ValueError: ``steps`` is negative.
@@ -383,9 +385,8 @@ class Trainer:
         if steps < 0:
             raise ValueError(f"steps = {steps!r}: must be at least 0")
         history = History(first=self.steps)
-        # Left to itself, the bar also heeds TQDM_DISABLE, which the notebooks' builder sets.
-        when: dict[str, Any] = {"delay": 5} if progress is None else {"disable": not progress}
-        bar = tqdm(range(steps), leave=False, **when)
+        quiet = progress is False or (progress is None and "TQDM_DISABLE" in os.environ)
+        bar = tqdm(range(steps), disable=quiet, delay=5 if progress is None else 0, leave=False)
         with _interrupts() as interrupted, bar:
             for _ in bar:
                 history.append(self.step())
