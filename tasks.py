@@ -97,17 +97,27 @@ def _answers(command: list[str]) -> bool:
         return False
 
 
+# Names the modules that are not installed; one that only lies in this folder does not count.
+LOOK = """
+import sys
+from importlib.util import find_spec
+if sys.version_info < (3, 11):
+    sys.exit("it is Python %d.%d, 3.11 or later is needed" % sys.version_info[:2])
+sys.path.pop(0)
+print(*[module for module in sys.argv[1:] if find_spec(module) is None])
+"""
+
+
 def _users_own(own: str, extras: Sequence[str]) -> str:
     found = shutil.which(own)
     if found is None:
         sys.exit(f"{OWN} = {own!r}: there is no such Python.")
     modules = ["gan_course", *(name for extra in ("", *extras) for name in MODULES[extra])]
-    look = "import sys; from importlib.util import find_spec as f; "
-    look += "print(*[m for m in sys.argv[1:] if f(m) is None])"
-    command = [found, "-c", look, *modules]
+    command = [found, "-c", LOOK, *modules]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if answer.returncode:
-        sys.exit(f"{OWN} = {own!r} does not work: {answer.stderr.strip().splitlines()[-1:]}")
+        why = [OWN, *answer.stderr.strip().splitlines()][-1]
+        sys.exit(f"{OWN} = {own!r} does not work: {why}")
     missing = answer.stdout.split()
     if missing:
         remedy = f'cd "{ROOT}" && "{found}" -m pip install -e ".[{",".join(extras) or "book"}]"'

@@ -146,6 +146,24 @@ def test_a_python_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch)
         tasks.python()
 
 
+def test_an_old_python_of_the_users_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(tasks.OWN, sys.executable)
+    monkeypatch.setattr(tasks, "LOOK", tasks.LOOK.replace("(3, 11)", "(99, 0)"))
+    with pytest.raises(SystemExit, match=r"does not work: it is Python 3\.\d+, 3\.11 or later"):
+        tasks.python()
+
+
+def test_the_course_itself_must_be_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only_here.py").touch()
+    monkeypatch.setattr(tasks, "ROOT", tmp_path)
+    monkeypatch.setenv(tasks.OWN, sys.executable)
+    monkeypatch.setitem(tasks.MODULES, "", ("only_here",))
+    with pytest.raises(SystemExit, match="lacks only_here"):
+        tasks.python()
+
+
 def test_modules_are_those_of_the_extras() -> None:
     import tomllib
 
