@@ -20,6 +20,7 @@ from gan_course.distributions import (
     drawn,
     grid,
     normal,
+    pushforward_density,
     ring,
     uniform,
 )
@@ -244,3 +245,32 @@ def test_bad_arguments_are_named(case: str) -> None:
     make, message = BAD[case]
     with pytest.raises(ValueError, match=message):
         make()
+
+
+#: Generators of standard normal noise whose samples have a law that SciPy knows.
+PUSHED: dict[str, tuple[Callable[[Tensor], Tensor], object]] = {
+    "shift and scale": (lambda z: 1 + 0.5 * z, stats.norm(1, 0.5)),
+    "mirror": (lambda z: -2 * z, stats.norm(0, 2)),
+    "exponential": (lambda z: z.exp(), stats.lognorm(1)),
+    "fold": (lambda z: z.abs(), stats.halfnorm()),
+    "square": (lambda z: z.square(), stats.chi2(1)),
+}
+
+
+@pytest.mark.parametrize("name", PUSHED)
+def test_pushforward_density_is_the_law_of_the_samples(name: str):
+    generator, law = PUSHED[name]
+    x = torch.linspace(0.3, 2.2, 60)
+    found = pushforward_density(generator, normal(1), x)
+    np.testing.assert_allclose(found.numpy(), law.pdf(x.numpy()), rtol=0.01)
+
+
+def test_pushforward_of_a_uniform_stays_inside_its_box():
+    x = torch.tensor([-2.5, -1.0, 0.0, 1.5, 2.5])
+    found = pushforward_density(lambda z: 2 * z, uniform(1), x)
+    np.testing.assert_allclose(found.numpy(), [0, 0.25, 0.25, 0.25, 0], atol=1e-3)
+
+
+def test_pushforward_needs_a_one_dimensional_prior():
+    with pytest.raises(ValueError, match=r"prior has event shape \(2,\): expected \(1,\)"):
+        pushforward_density(lambda z: z, normal(2), torch.zeros(1))
