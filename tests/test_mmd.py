@@ -69,10 +69,10 @@ def test_it_does_not_depend_on_order_sides_or_place() -> None:
     for same in (
         squared_mmd(y, x, 1.0),
         squared_mmd(x.flip(1), y, 1.0),
-        squared_mmd(x + 1_000, y + 1_000, 1.0),
+        squared_mmd(x + 1e6, y + 1e6, 1.0),
         squared_mmd(3 * x, 3 * y, 3.0),
     ):
-        torch.testing.assert_close(same, value, rtol=0, atol=1e-10)
+        torch.testing.assert_close(same, value, rtol=0, atol=1e-9)
 
 
 def test_float32_samples_and_far_clusters_keep_their_digits() -> None:
