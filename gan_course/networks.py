@@ -51,15 +51,16 @@ def mlp(
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation = {activation!r}: choose one of {sorted(ACTIVATIONS)}")
 
-    def linear(fan_in: int, fan_out: int) -> nn.Linear:
-        layer = nn.Linear(fan_in, fan_out)
+    def linear(fan_in: int, fan_out: int, *, bias: bool = True) -> nn.Linear:
+        layer = nn.Linear(fan_in, fan_out, bias=bias)
         if spectral_norm:
             parametrize.register_parametrization(layer, "weight", SpectralNorm(layer.weight))
         return layer
 
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise([inputs, *[width] * depth]):
-        layers.append(linear(fan_in, fan_out))
+        # Batch norm subtracts the mean, and any bias with it.
+        layers.append(linear(fan_in, fan_out, bias=not batch_norm))
         if batch_norm:
             layers.append(nn.BatchNorm1d(fan_out))
         layers.append(ACTIVATIONS[activation]())

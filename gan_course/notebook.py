@@ -20,9 +20,10 @@ import numpy as np
 import torch
 
 import gan_course.plotting
+from gan_course.training import pick_device
 
 if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.core.interactiveshell import ExecutionInfo, InteractiveShell
 
 
 class BackgroundError(RuntimeError):
@@ -30,7 +31,7 @@ class BackgroundError(RuntimeError):
 
 
 def setup(seed: int = 0) -> None:
-    """Prepare a chapter: figure style, seed, one thread, no error lost.
+    """Prepare a chapter: figure style, seed, one thread, no error lost; name the device.
 
     Calling it again, as when a reader runs the cell twice, changes nothing more.
 
@@ -43,11 +44,13 @@ def setup(seed: int = 0) -> None:
     shell = _shell()
     if shell is not None:
         _draw_inline(shell)
+        _honour_semicolons(shell)
         _watch_threads()
         _watch_tasks()
         _watch_callbacks(shell)
         _drain_after_each_cell(shell)
     gan_course.plotting.use_style()
+    pick_device()
 
 
 def _shell() -> InteractiveShell | None:
@@ -64,6 +67,23 @@ def _draw_inline(shell: InteractiveShell) -> None:
 
     shell.run_line_magic("matplotlib", "inline")
     set_matplotlib_formats("png", metadata={"Software": None}, pil_kwargs={"optimize": True})
+
+
+_running = {"cell": ""}
+
+
+def _remember_cell(info: ExecutionInfo) -> None:
+    _running["cell"] = info.raw_cell or ""
+
+
+def _honour_semicolons(shell: InteractiveShell) -> None:
+    """Let ``;`` hide a value where the cell is not in the history, too, as under nbval."""
+
+    def quiet() -> bool:
+        return _running["cell"].rstrip().endswith(";")
+
+    shell.events.register("pre_run_cell", _remember_cell)
+    shell.displayhook.quiet = quiet  # type: ignore[method-assign]
 
 
 # --- The errors, and the function that ends every cell ---------------------------------

@@ -170,6 +170,7 @@ def _tags(cell: NotebookNode) -> list[str]:
 def execute(notebook: NotebookNode) -> NotebookNode:
     """Run every cell in a fresh kernel and keep what does not depend on the machine."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ["TQDM_DISABLE"] = "1"  # a bar shows on slow machines only
     client = NotebookClient(
         notebook,
         kernel_name="python3",
