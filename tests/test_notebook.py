@@ -14,6 +14,8 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 SETUP = "from gan_course.notebook import setup\nsetup()"
+# It names the device, which is another one elsewhere.
+SETUP_CELL = new_code_cell(SETUP, execution_count=1, metadata={"tags": ["nbval-ignore-output"]})
 THREAD = """
 import threading
 def work():
@@ -148,7 +150,7 @@ def test_the_seed_is_set_and_one_thread_is_used() -> None:
 
 @pytest.mark.parametrize("fault", [THREAD, CLICK])
 def test_strict_nbval_fails_where_a_worker_raised(tmp_path: Path, fault: str) -> None:
-    cells = [new_code_cell(source, execution_count=1) for source in (SETUP, fault)]
+    cells = [SETUP_CELL, new_code_cell(fault, execution_count=2)]
     nbformat.write(new_notebook(cells=cells), tmp_path / "faulty.ipynb")
     done = _nbval(tmp_path)
     assert done.returncode == 1, done.stdout
@@ -158,13 +160,28 @@ def test_strict_nbval_fails_where_a_worker_raised(tmp_path: Path, fault: str) ->
 
 def test_strict_nbval_compares_what_is_printed(tmp_path: Path) -> None:
     cells = [
-        new_code_cell(SETUP, execution_count=1),
+        SETUP_CELL,
         new_code_cell("print(0.5)", execution_count=2, outputs=[_printed("0.5\n")]),
         new_code_cell("print(0.5)", execution_count=3, outputs=[_printed("0.6\n")]),
     ]
     nbformat.write(new_notebook(cells=cells), tmp_path / "edited.ipynb")
     done = _nbval(tmp_path)
     assert "1 failed, 2 passed" in done.stdout
+
+
+def test_strict_nbval_honours_semicolons(tmp_path: Path) -> None:
+    cells = [
+        SETUP_CELL,
+        new_code_cell("1 + 1;", execution_count=2),
+        new_code_cell("x = 1;\nx", execution_count=3, outputs=[_shown("1")]),
+    ]
+    nbformat.write(new_notebook(cells=cells), tmp_path / "quiet.ipynb")
+    done = _nbval(tmp_path)
+    assert "3 passed" in done.stdout, done.stdout
+
+
+def _shown(text: str) -> Any:
+    return new_output("execute_result", data={"text/plain": text}, execution_count=3)
 
 
 def _printed(text: str) -> Any:
