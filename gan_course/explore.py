@@ -24,7 +24,6 @@ PAUSE = 0.03
 def explore(
     draw: Callable[..., object],
     size: tuple[float, float] = (8.0, 3.2),
-    alt: str = "",
     **controls: Control,
 ) -> VBox:
     """Show ``draw`` with a control for each of its quantities.
@@ -33,7 +32,6 @@ def explore(
         draw: called as ``draw(figure, name=value, ...)``; it draws on an empty figure and
             is quick (below a tenth of a second), since it runs at each move.
         size: width and height of the figure, in inches.
-        alt: what the picture shows, in words; the browser's tooltip.
         controls: for each quantity ``(low, high, start)``, a slider, or a list of words, a menu.
 
     Returns:
@@ -44,7 +42,7 @@ def explore(
     """
     widgets = {name: _widget(name, control) for name, control in controls.items()}
     width = Layout(width="100%", max_width=f"{110 * size[0]:.0f}px")
-    picture = Image(format="png", layout=width, tooltip=alt or None)
+    picture = Image(format="png", layout=width)
 
     def render() -> None:
         figure = Figure(figsize=size)

@@ -29,7 +29,7 @@ def recorder() -> tuple[list[dict], object]:
 
 def test_each_control_redraws_the_picture() -> None:
     seen, draw = recorder()
-    box = explore(draw, alt="a title", mean=(-1.0, 1.0, 0.0), loss=["one", "two"])
+    box = explore(draw, mean=(-1.0, 1.0, 0.0), loss=["one", "two"])
     first = bytes(box.children[1].value)
     assert first.startswith(b"\x89PNG")
     slider, menu = controls(box)
