@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from html import escape
 from io import BytesIO
 from typing import Any
 
-from ipywidgets import Dropdown, FloatSlider, HBox, Image, Layout, VBox
+from ipywidgets import HTML, Dropdown, FloatSlider, HBox, Image, Layout, VBox
 from matplotlib.figure import Figure
 
 #: Lower end, upper end and start of a slider, or the choices of a menu.
@@ -20,10 +21,14 @@ Control = tuple[float, float, float] | Sequence[str]
 # Moves that arrive within this time become one drawing: a dragged slider sends dozens.
 PAUSE = 0.03
 
+# Text for screen readers, off the screen.
+_UNSEEN = "position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)"
+
 
 def explore(
     draw: Callable[..., object],
     size: tuple[float, float] = (8.0, 3.2),
+    alt: str = "",
     **controls: Control,
 ) -> VBox:
     """Show ``draw`` with a control for each of its quantities.
@@ -32,6 +37,7 @@ def explore(
         draw: called as ``draw(figure, name=value, ...)``; it draws on an empty figure and
             is quick (below a tenth of a second), since it runs at each move.
         size: width and height of the figure, in inches.
+        alt: what the picture shows, in words, for readers whose screen is read to them.
         controls: for each quantity ``(low, high, start)``, a slider, or a list of words, a menu.
 
     Returns:
@@ -56,7 +62,9 @@ def explore(
         widget.observe(later, "value")
     render()
     row = HBox(list(widgets.values()), layout=Layout(flex_flow="row wrap"))
-    return VBox([row, picture])
+    # Not the picture's tooltip: with one, ipywidgets 8.1 does not show the picture at all.
+    spoken = HTML(f'<span style="{_UNSEEN}">{escape(alt)}</span>')
+    return VBox([row, picture, spoken])
 
 
 class _Later:

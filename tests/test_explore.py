@@ -42,6 +42,13 @@ def test_each_control_redraws_the_picture() -> None:
     assert bytes(box.children[1].value) != first
 
 
+def test_the_picture_has_words_and_no_tooltip() -> None:
+    """With a tooltip, ipywidgets 8.1 shows "Click to show javascript error" in its place."""
+    picture, spoken = explore(recorder()[1], alt="a < b", mean=(0.0, 1.0, 0.0)).children[1:]
+    assert picture.tooltip is None
+    assert "a &lt; b" in spoken.value
+
+
 def test_both_ends_and_the_middle_can_be_drawn() -> None:
     seen, draw = recorder()
     (slider,) = controls(explore(draw, std=(0.1, 2.1, 1.0)))
