@@ -1,1 +1,45 @@
-"""The library behind the GAN course."""
+"""The library behind the GAN course: each formula of the book under the book's name.
+
+=================  ==========================================================  ========
+module             what it holds                                               chapter
+=================  ==========================================================  ========
+``distributions``  targets and priors with exact densities                     02
+``theory``         D*, V, divergences, W1, generator gradients by quadrature   03 – 05
+``losses``         the objectives of both players, as functions of logits      02, 05
+``penalties``      R1, R2, WGAN-GP                                             02
+``networks``       ``mlp``, and ``Ensemble``: many copies as one program       02
+``training``       Algorithm 1: ``Settings``, ``Trainer``, ``History``         02
+``metrics``        modes, HQ, reverse KL, MMD                                  01, 02
+``images``         handwritten digits                                          02
+``plotting``       figures that take an axis and return it                     all
+``lab``            a training under the reader's hands                         02
+``explore``        a picture with sliders                                      01
+``checks``         ``check``: the assertion behind every number of the prose   all
+``exercises``      each exercise's specification                               all
+``notebook``       what a chapter's first cell does                            all
+=================  ==========================================================  ========
+
+Importing it needs no Jupyter.
+"""
+
+from gan_course.distributions import Empirical, GaussianMixture, Uniform
+from gan_course.losses import LOSSES, Loss
+from gan_course.networks import Ensemble, mlp
+from gan_course.penalties import PENALTIES, Penalty
+from gan_course.training import History, NonFiniteError, Settings, Trainer
+
+__all__ = [
+    "LOSSES",
+    "PENALTIES",
+    "Empirical",
+    "Ensemble",
+    "GaussianMixture",
+    "History",
+    "Loss",
+    "NonFiniteError",
+    "Penalty",
+    "Settings",
+    "Trainer",
+    "Uniform",
+    "mlp",
+]

@@ -125,7 +125,13 @@ class Playground(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         prior = widgets.Dropdown(options=list(PRIORS), description="prior")
         rates = {
             f"{player}_rate": widgets.FloatLogSlider(
-                value=1e-3, base=10, min=-5, max=-1, step=0.25, description=f"rate of {letter}"
+                value=1e-3,
+                base=10,
+                min=-5,
+                max=-1,
+                step=0.25,
+                readout_format=".1e",
+                description=f"rate of {letter}",
             )
             for player, letter in (("discriminator", "D"), ("generator", "G"))
         }
