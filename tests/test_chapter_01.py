@@ -14,7 +14,7 @@ from torch import Tensor
 from gan_course.exercises import Wrong, exercise
 from gan_course.exercises.chapter_01 import _held_out_likelihood
 
-RIGHT = {"walk": "tractable", "relax": "approximate", "paint": "implicit", "explain": "approximate"}
+RIGHT = {"walk": "tractable", "relax": "approximate", "paint": "implicit", "cause": "approximate"}
 
 
 def laplace(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -54,8 +54,8 @@ SOLUTIONS: list[tuple[str, Any]] = [
 ]
 
 WRONG: list[tuple[str, Any]] = [
-    ("01.1", RIGHT | {"explain": "tractable"}),  # the formula is there, the integral is not
-    ("01.1", RIGHT | {"explain": "implicit"}),
+    ("01.1", RIGHT | {"cause": "tractable"}),  # the formula is there, the integral is not
+    ("01.1", RIGHT | {"cause": "implicit"}),
     ("01.1", RIGHT | {"relax": "implicit"}),
     ("01.1", RIGHT | {"walk": "approximate"}),
     ("01.1", RIGHT | {"paint": "approximate"}),

@@ -17,7 +17,7 @@ FAMILY = {
     "walk": ("tractable", "the product of its tables is p(x), and all of them are known"),
     "relax": ("approximate", "its formula lacks the constant Z, which it cannot compute"),
     "paint": ("implicit", "it gives samples, and no formula for p(x)"),
-    "explain": ("approximate", "it writes p(x) as an integral which it cannot compute"),
+    "cause": ("approximate", "it writes p(x) as an integral which it cannot compute"),
 }
 
 
