@@ -118,6 +118,36 @@ FAULTS = {
         "torch.randn(shape",
         "test_penalties.py::test_wgan_gp_weights_are_uniform_and_one_for_each_sample",
     ),
+    "Jensen-Shannon without its halves": Fault(
+        "theory.py",
+        "        + _times(log_q, math.log(2) + F.logsigmoid(-logit))\n    ) / 2\n",
+        "        + _times(log_q, math.log(2) + F.logsigmoid(-logit))\n    )\n",
+        "test_theory.py::test_fact_2_the_value_at_the_optimum",
+    ),
+    "arguments of KL swapped": Fault(
+        "theory.py",
+        "lambda lp, lq: _times(lp, lp - lq))",
+        "lambda lp, lq: _times(lq, lq - lp))",
+        "test_theory.py::test_kl_equals_its_closed_form",
+    ),
+    "D* inverted": Fault(
+        "theory.py",
+        "return (real - fake).reshape(",
+        "return (fake - real).reshape(",
+        "test_theory.py::test_fact_12_equal_covariance_is_logistic_regression",
+    ),
+    "maximum-likelihood cost with log in place of exp": Fault(
+        "theory.py",
+        "return torch.where(log_q == -math.inf, 0.0, -log_p.exp())",
+        "return _times(log_q, -(log_p - log_q).log())",
+        "test_theory.py::test_fact_5_the_maximum_likelihood_cost_is_always_minus_one",
+    ),
+    "quadrature that misses a far mode": Fault(
+        "theory.py",
+        '    parts = _ask(source, "component_distribution")\n',
+        "    parts = None\n",
+        "test_theory.py::test_the_far_mode_is_found",
+    ),
 }
 
 #: Runs each copy's tests in one process, which imports torch once.
