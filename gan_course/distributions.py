@@ -72,6 +72,7 @@ class GaussianMixture:
         self.std = _per_component("std", std, components).to(device)
         self.weights = _per_component("weights", 1.0 if weights is None else weights, components)
         self.weights = (self.weights / self.weights.sum()).to(device)
+        self._equal = bool((self.weights == self.weights[0]).all())
         self.modal = modal
         self.event_shape = torch.Size((dim,))
 
@@ -100,7 +101,7 @@ class GaussianMixture:
     def sample(self, shape: Sequence[int] = (), generator: Generator | None = None) -> Tensor:
         """Draw samples, shape ``(*shape, dim)``."""
         device = self.centers.device
-        if bool((self.weights == self.weights[0]).all()):
+        if self._equal:
             index = torch.randint(
                 len(self.centers), tuple(shape), generator=generator, device=device
             )

@@ -11,7 +11,7 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.optim.adam import adam
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
@@ -154,6 +155,52 @@ class History:
         return frame.astype({"frozen": bool}).reset_index()
 
 
+class Adam:
+    """Adam (Kingma & Ba 2015, algorithm 1) for one network: its moments, and PyTorch's fused step.
+
+    ``torch.optim.Adam`` calls the same function; around so small a network as ours its
+    bookkeeping takes longer than the step.
+
+    Attributes:
+        parameters: the weights it moves.
+        state: the weights and their two moments, every tensor that a step changes for a run.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+        self.parameters: list[Tensor] = list(parameters)
+        self._means = [torch.zeros_like(p) for p in self.parameters]
+        self._squares = [torch.zeros_like(p) for p in self.parameters]
+        self._steps = [torch.zeros((), device=p.device) for p in self.parameters]
+        self.state: list[Tensor] = [*self.parameters, *self._means, *self._squares]
+
+    @torch.no_grad()
+    def step(self, gradients: Sequence[Tensor], rate: float, betas: tuple[float, float]) -> None:
+        """Move every weight down its gradient."""
+        adam(
+            self.parameters,
+            [_laid_out(g, p) for g, p in zip(gradients, self.parameters, strict=True)],
+            self._means,
+            self._squares,
+            [],
+            self._steps,
+            fused=True,
+            amsgrad=False,
+            beta1=betas[0],
+            beta2=betas[1],
+            lr=rate,
+            weight_decay=0.0,
+            eps=1e-8,
+            maximize=False,
+        )
+
+
+def _laid_out(gradient: Tensor, parameter: Tensor) -> Tensor:
+    """The gradient in its weight's memory order, which the fused step takes for granted."""
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
+
+
 class Trainer:
     """Two networks, what they learn from, and the step that trains them.
 
@@ -201,9 +248,9 @@ class Trainer:
         self.steps = 0
         self.frozen = torch.zeros(self.runs, dtype=torch.bool, device=self.device)
         self.averaged: AveragedModel | None = None
-        self._optimizers = {
-            "discriminator": torch.optim.Adam(self.discriminator.parameters(), fused=True),
-            "generator": torch.optim.Adam(self.generator.parameters(), fused=True),
+        self._adam = {
+            "discriminator": Adam(self.discriminator.parameters()),
+            "generator": Adam(self.generator.parameters()),
         }
         self._buffers = [*self.generator.buffers(), *self.discriminator.buffers()]
         self.settings = settings or Settings()
@@ -220,10 +267,6 @@ class Trainer:
         self._use_settings()
 
     def _use_settings(self) -> None:
-        for player, optimizer in self._optimizers.items():
-            for group in optimizer.param_groups:
-                group["lr"] = getattr(self.settings, f"{player}_rate")
-                group["betas"] = self.settings.betas
         if not self.settings.averaging:
             self.averaged = None
             return
@@ -316,26 +359,20 @@ class Trainer:
         Adam's moments, and the networks' buffers, whose earlier values ``buffers`` holds.
         The other runs move as if it were not there.
         """
-        optimizer = self._optimizers[player]
-        parameters = optimizer.param_groups[0]["params"]
+        adam = self._adam[player]
         # Runs share no weight, so the sum's gradient is each run's own.
-        optimizer.zero_grad()  # whatever a reader's own `backward` left there
-        # `backward` lays a gradient out as its weight, which the fused optimiser relies on.
-        loss.sum().backward(inputs=parameters)  # type: ignore[no-untyped-call]
-        norms = self._norms([parameter.grad for parameter in parameters])
+        gradients = torch.autograd.grad(loss.sum(), adam.parameters)
+        norms = self._norms(gradients)
         stopped = self.frozen | ~(loss.detach() + norms).isfinite()
         before = list(zip(self._buffers, buffers, strict=True))
         frozen = bool(stopped.any())
         if frozen and bool(stopped.all()):
-            optimizer.zero_grad()
             self._restore(before, stopped)
             raise NonFiniteError(self.steps + 1, player, self.settings.loss)
         self.frozen = stopped
         if frozen:
-            state = [*parameters, *_moments(optimizer)]
-            before += [(tensor, tensor.detach().clone()) for tensor in state]
-        optimizer.step()
-        optimizer.zero_grad()
+            before += [(tensor, tensor.detach().clone()) for tensor in adam.state]
+        adam.step(gradients, getattr(self.settings, f"{player}_rate"), self.settings.betas)
         if frozen:
             self._restore(before, stopped)
         return norms
@@ -345,10 +382,9 @@ class Trainer:
 
     def _norms(self, gradients: Sequence[Tensor]) -> Tensor:
         """Norm of each run's gradient over all weights, shape ``(runs,)``."""
-        if self.runs == 1:
-            return nn.utils.get_total_norm(gradients).unsqueeze(0)
-        squares = [g.flatten(1).square().sum(dim=1) for g in gradients]
-        return torch.stack(squares).sum(dim=0).sqrt()
+        rows = [gradient.reshape(self.runs, -1) for gradient in gradients]
+        norms: Tensor = torch.linalg.vector_norm(torch.cat(rows, dim=1), dim=1)
+        return norms
 
     @torch.no_grad()
     def _restore(self, before: Sequence[tuple[Tensor, Tensor]], runs: Tensor) -> None:
@@ -493,11 +529,6 @@ def _standing_still(network: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
-
-
-def _moments(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    """Adam's moments, one for each run; its step counters are shared by all runs."""
-    return [state[name] for state in optimizer.state.values() for name in ("exp_avg", "exp_avg_sq")]
 
 
 def _one_of(name: str, value: str, allowed: Mapping[str, object] | Sequence[str]) -> None:

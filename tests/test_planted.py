@@ -59,8 +59,8 @@ FAULTS = {
     ),
     "mean taken over runs in the trainer": Fault(
         "training.py",
-        "loss.sum().backward(",
-        "loss.mean().backward(",
+        "torch.autograd.grad(loss.sum(), adam",
+        "torch.autograd.grad(loss.mean(), adam",
         "test_training.py::test_run_i_follows_the_plain_network[plain-mlp]",
     ),
     "penalty without its factor": Fault(
@@ -105,6 +105,12 @@ FAULTS = {
         "                tensor[runs] = old[runs]\n",
         "                pass\n",
         "test_training.py::test_a_frozen_run_keeps_its_last_good_state",
+    ),
+    "a gradient not laid out as its weight": Fault(
+        "training.py",
+        "    return torch.empty_like(parameter).copy_(gradient)\n",
+        "    return gradient\n",
+        "test_training.py::test_run_i_follows_the_plain_network[plain-mlp]",
     ),
     "a ring that doubles a mode": Fault(
         "distributions.py",

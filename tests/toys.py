@@ -89,11 +89,7 @@ def state(trainer: Trainer, players: Sequence[str] = ("generator", "discriminato
     for player in players:
         network = getattr(trainer, player)
         tensors |= {f"{player} {name}": t for name, t in network.state_dict().items()}
-        optimizer = trainer._optimizers[player].state_dict()["state"]
-        for index, moments in optimizer.items():
-            tensors |= {
-                f"{player} {index} {name}": moments[name] for name in ("exp_avg", "exp_avg_sq")
-            }
+        tensors |= {f"{player} adam {i}": t for i, t in enumerate(trainer._adam[player].state)}
     if trainer.averaged is not None:
         tensors |= {
             f"averaged {name}": t
