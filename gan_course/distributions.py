@@ -72,7 +72,8 @@ class GaussianMixture:
         self.std = _per_component("std", std, components).to(device)
         self.weights = _per_component("weights", 1.0 if weights is None else weights, components)
         self.weights = (self.weights / self.weights.sum()).to(device)
-        self._equal = bool((self.weights == self.weights[0]).all())
+        self._equal_weights = bool((self.weights == self.weights[0]).all())
+        self._scales = self.std.unsqueeze(-1)
         self.modal = modal
         self.event_shape = torch.Size((dim,))
 
@@ -100,17 +101,17 @@ class GaussianMixture:
 
     def sample(self, shape: Sequence[int] = (), generator: Generator | None = None) -> Tensor:
         """Draw samples, shape ``(*shape, dim)``."""
-        device = self.centers.device
-        if self._equal:
-            index = torch.randint(
-                len(self.centers), tuple(shape), generator=generator, device=device
-            )
+        shape, device = tuple(shape), self.centers.device
+        if len(self.centers) == 1:  # the usual prior: nothing to choose
+            index: int | Tensor = 0
+        elif self._equal_weights:
+            index = torch.randint(len(self.centers), shape, generator=generator, device=device)
         else:
             index = torch.multinomial(
                 self.weights, math.prod(shape), replacement=True, generator=generator
-            ).reshape(tuple(shape))
+            ).reshape(shape)
         noise = torch.randn((*shape, *self.event_shape), generator=generator, device=device)
-        return self.centers[index] + self.std[index].unsqueeze(-1) * noise
+        return self.centers[index] + self._scales[index] * noise
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log density in nats at ``x``, shape ``(..., dim)`` to ``(...)``."""
