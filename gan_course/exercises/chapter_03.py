@@ -1,0 +1,93 @@
+"""Specifications of the exercises of chapter 03, *The optimal discriminator*."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from gan_course.exercises import Wrong, call, expect, specification
+
+# Where V(D*) of N(0, 1) against N(0, ε²) is −0.1, by quadrature.
+THICKNESS = 0.0093637
+# (k − 2h)/2n = 0.001 for three weights and h = ∫ pq/(p + q), by quadrature.
+SAMPLES = 1102.0
+
+
+@specification("03.1")
+def four_kinds_of_notes(answer: Sequence[float]) -> None:
+    """p/(p + q) at four points."""
+    right = torch.tensor([5 / 6, 1 / 2, 1 / 2, 0.0], dtype=torch.float64)
+    try:
+        given = torch.as_tensor(answer, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        raise Wrong(f"four numbers were expected, in a list, not {answer!r}") from None
+    if given.shape != (4,):
+        raise Wrong(f"four numbers were expected, one for each kind, not {answer!r}")
+    if torch.allclose(given, 1 - right, atol=1e-2):
+        raise Wrong("that is the probability of being counterfeit; D's answer is high for real")
+    if bool(((given == 0) | (given == 1)).all()):
+        raise Wrong("the best answer is a probability, not a verdict")
+    expect("of all the notes of one kind, which share is real?", given, right, atol=1e-2)
+
+
+@specification("03.2")
+def logit_of_a_batch_with_a_share(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """log(p/q) + log(π / (1 − π))."""
+    log_ratio = torch.linspace(-3, 3, 7, dtype=torch.float64)
+    half, most = torch.tensor([0.5, 0.8], dtype=torch.float64)
+    expect(
+        "with as many real samples as generated ones the logit is log(p/q), as before",
+        call(answer, log_ratio, half),
+        log_ratio,
+    )
+    expect(
+        "with a = πp and b = (1 − π)q, the logit is log(a/b)",
+        call(answer, log_ratio, most),
+        log_ratio + math.log(4),
+    )
+    expect(
+        "wrong for a share below one half",
+        call(answer, log_ratio, 1 - most),
+        log_ratio - math.log(4),
+    )
+
+
+@specification("03.3")
+def ratio_from_smoothed_answers(answer: Callable[[Tensor, float, float], Tensor]) -> None:
+    """(D − β) / (1 − α − D)."""
+    ratio = torch.logspace(-2, 2, 9, dtype=torch.float64)
+    plain = ratio / (1 + ratio)
+    expect(
+        "without smoothing the ratio is D / (1 − D)",
+        call(answer, plain, 0.0, 0.0),
+        ratio,
+        atol=1e-8,
+    )
+    for alpha, beta in ((0.1, 0.0), (0.0, 0.2), (0.15, 0.05)):
+        smooth = ((1 - alpha) * ratio + beta) / (1 + ratio)
+        expect(
+            f"wrong for α = {alpha:g}, β = {beta:g}: solve D = ((1 − α)p + βq)/(p + q) for p/q",
+            call(answer, smooth, alpha, beta),
+            ratio,
+            atol=1e-8,
+        )
+
+
+@specification("03.4")
+def thickness_of_a_thin_support(answer: float) -> None:
+    """The ε at which V(D*) is −0.1."""
+    expect(
+        "not there yet; V is without a factor ½, and ε is a standard deviation",
+        answer,
+        THICKNESS,
+        0.03 * THICKNESS,
+    )
+
+
+@specification("03.5")
+def samples_for_a_small_excess(answer: float) -> None:
+    """(3 − 2h) / 0.002, within a tenth."""
+    expect("count the weights, the bias included, and take off 2h", answer, SAMPLES, 0.1 * SAMPLES)
