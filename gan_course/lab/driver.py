@@ -8,6 +8,7 @@ command, and the driver carries it out between two steps.
 from __future__ import annotations
 
 import asyncio
+import math
 import queue
 import signal
 import threading
@@ -17,9 +18,11 @@ from collections.abc import Callable
 Command = Callable[[], object]
 
 #: Seconds of training before the driver lets the kernel do something else.
-SLICE = 0.03
-#: Seconds that the kernel has between two slices, for messages and other cells.
-BREATH = 0.01
+SLICE = 0.02
+#: Seconds from one slice to the next, if slice and picture take less: 32 pictures a second.
+PACE = 1 / 32
+#: Seconds that the kernel has between two slices at least, for messages and other cells.
+BREATH = 0.004
 
 
 class Driver:
@@ -28,20 +31,32 @@ class Driver:
     Args:
         step: takes one training step.
         draw: shows the present state.
-        limit: playing pauses by itself after this many steps, so that a page that was
-            closed is not sent pictures for ever.
+        limit: playing pauses by itself after this many steps; for a view that cannot say
+            whether anybody still looks.
+        ready: whether another picture is wanted. While it is not, no step is taken either;
+            whoever makes it true again posts something, which wakes the driver.
 
     Attributes:
         playing: whether steps are being taken.
+        speed: the largest number of steps in a second.
         error: what ended the driver, if something did; :meth:`close` raises it.
     """
 
-    def __init__(self, step: Command, draw: Command, limit: int = 3000) -> None:
-        self.step, self.draw, self.limit = step, draw, limit
+    def __init__(
+        self,
+        step: Command,
+        draw: Command,
+        limit: float = 3000,
+        ready: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.step, self.draw, self.limit, self.ready = step, draw, limit, ready
         self.playing = False
+        self.speed = math.inf
         self.error: BaseException | None = None
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._left = limit
+        self._due = 0.0  # when the next step may be taken
+        self._changed = False  # since the last picture
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
@@ -76,7 +91,7 @@ class Driver:
         for _ in range(steps):
             self.step()
             self._apply()
-        self.draw()
+        self._show()
 
     async def close(self) -> None:
         """End the task and wait for it.
@@ -84,8 +99,7 @@ class Driver:
         Raises:
             BaseException: whatever ended the task before.
         """
-        self._closed = True
-        self.post(self.pause)
+        self.stop()
         if self._task is not None:
             await self._task
         if self.error is not None:
@@ -98,28 +112,38 @@ class Driver:
 
     async def _drive(self) -> None:
         while not self._closed:
+            start = time.perf_counter()
             try:
                 self._slice()
             except Exception as error:
                 self.playing, self.error, self._closed = False, error, True
                 raise
-            if self.playing:
+            if self.playing and self.ready():
                 self._arm()
-                await asyncio.sleep(BREATH)
+                await asyncio.sleep(max(BREATH, PACE - (time.perf_counter() - start)))
             else:
                 await self._wake.wait()
                 self._wake.clear()
 
     def _slice(self) -> None:
-        changed = self._apply()
-        end = time.perf_counter() + SLICE
-        while self.playing and time.perf_counter() < end:
+        self._changed |= self._apply()
+        if not self.ready():
+            return
+        now = time.perf_counter()
+        end = now + SLICE
+        while self.playing and self._due <= now < end:
             self.step()
-            changed = True
+            self._changed = True
             self._left -= 1
-            self.playing = self._left > 0
-        if changed:
-            self.draw()
+            self.playing = self.playing and self._left > 0
+            self._due = max(self._due, now - PACE) + 1 / self.speed
+            now = time.perf_counter()
+        if self._changed:
+            self._show()
+
+    def _show(self) -> None:
+        self._changed = False
+        self.draw()
 
     def _apply(self) -> bool:
         changed = False
@@ -128,8 +152,8 @@ class Driver:
                 command = self._commands.get_nowait()
             except queue.Empty:
                 return changed
-            command()
-            changed = True
+            # An acknowledgement changes nothing that a picture could show, and says so.
+            changed |= command() is not False
 
     def _arm(self) -> None:
         """Let JupyterLab's interrupt button pause.
@@ -142,6 +166,7 @@ class Driver:
 
             def pause(*_: object) -> None:
                 self.pause()
+                self.post(self.pause)  # wakes the driver, which shows that it rests
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
 
             signal.signal(signal.SIGINT, pause)

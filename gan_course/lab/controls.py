@@ -1,0 +1,257 @@
+"""What a reader can move: each control's choices, and what to expect of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from gan_course.distributions import PRIORS, TARGETS, GaussianMixture, ring
+from gan_course.losses import LOSSES
+from gan_course.penalties import PENALTIES
+
+#: The targets of the lab's menu; the ring is wide enough to be seen, and two live on a line.
+TARGET_MENU: dict[str, Callable[[], GaussianMixture]] = {
+    **TARGETS,
+    "ring": partial(ring, std=0.05),
+    "one bump (1-D)": lambda: GaussianMixture([1.0], 0.5),
+    "two bumps (1-D)": lambda: GaussianMixture([-1.0, 1.0], 0.3),
+}
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Control:
+    """One quantity that the reader can move.
+
+    Attributes:
+        name: the keyword of :meth:`gan_course.lab.Lab.set`.
+        label: what the reader sees.
+        options: the stops of a slider or the entries of a menu.
+        default: its value at the start.
+        group: the heading under which it stands.
+        help: what it is and what to expect.
+        chapter: where the book treats it.
+        menu: whether to choose from a list rather than slide.
+        fresh: whether a change needs new networks, so that training starts again.
+        labels: what to show for each option, where that is not the option itself.
+    """
+
+    name: str
+    label: str
+    options: Sequence[Any]
+    default: Any
+    group: str
+    help: str
+    chapter: str
+    menu: bool = False
+    fresh: bool = False
+    labels: Sequence[str] = ()
+
+    def check(self, value: Any) -> None:
+        """Raise a ``ValueError`` that names the control unless ``value`` is within its range."""
+        if value in self.options:
+            return
+        if self.menu:
+            raise ValueError(f"{self.name} = {value!r}: choose one of {list(self.options)}")
+        whole = isinstance(self.options[0], int)
+        if type(value) is not int and (whole or not isinstance(value, float)):
+            kind = "a whole number" if whole else "a number"
+            raise ValueError(f"{self.name} = {value!r}: must be {kind}")
+        low, high = min(self.options), max(self.options)
+        if not low <= value <= high:
+            raise ValueError(f"{self.name} = {value!r}: must be from {low} to {high}")
+
+
+def _powers(low: int, high: int, parts: int) -> list[float]:
+    """Powers of ten from 10^low to 10^high, ``parts`` stops in each decade."""
+    return [float(f"{10 ** (e / parts):.2g}") for e in range(low * parts, high * parts + 1)]
+
+
+def _controls() -> Iterator[Control]:
+    yield Control(
+        "k",
+        "k (D steps)",
+        range(1, 21),
+        1,
+        "Game",
+        "How often D moves before G moves once. More steps bring D closer to D* and the shade "
+        "closer to the truth; each round takes longer.",
+        "02",
+    )
+    yield Control(
+        "loss",
+        "loss",
+        list(LOSSES),
+        "non-saturating",
+        "Game",
+        "What the players minimise. With minimax the arrows shrink where D is sure; with "
+        "non-saturating they are longest there.",
+        "05",
+        menu=True,
+    )
+    yield Control(
+        "penalty",
+        "penalty",
+        [NONE, *PENALTIES],
+        NONE,
+        "Game",
+        "What D pays for being steep. R1 calms the circling of both players; WGAN-GP keeps a "
+        "critic's slope near 1. Each D step takes about twice as long.",
+        "06",
+        menu=True,
+    )
+    yield Control(
+        "weight",
+        "weight",
+        _powers(-2, 2, 2),
+        1.0,
+        "Game",
+        "How much D pays. Too much flattens D until G learns nothing. Without a penalty it has "
+        "no effect.",
+        "06",
+    )
+    yield from _optimiser_controls()
+    yield from _network_controls()
+    yield from _run_controls()
+
+
+def _optimiser_controls() -> Iterator[Control]:
+    for letter, name in (("D", "discriminator_rate"), ("G", "generator_rate")):
+        yield Control(
+            name,
+            f"rate of {letter}",
+            _powers(-5, -1, 4),
+            1e-3,
+            "Rates",
+            f"Size of {letter}'s steps (Adam). Far above 0.01 the training jumps about or stops "
+            "with a number that is not finite; far below 0.0001 nothing seems to move.",
+            "06",
+        )
+    yield Control(
+        "batch",
+        "batch",
+        [2**e for e in range(3, 11)],
+        256,
+        "Rates",
+        "Samples in each step. Small ones make both players follow chance, large ones take time.",
+        "02",
+    )
+
+
+def _network_controls() -> Iterator[Control]:
+    yield Control(
+        "prior",
+        "prior on z",
+        list(PRIORS),
+        "normal",
+        "Noise",
+        "Where the noise comes from. G has to bend it into the data: watch the manifold.",
+        "02",
+        menu=True,
+    )
+    yield Control(
+        "noise",
+        "dimension of z",
+        [1, 2, 3, 4, 8, 16, 32],
+        2,
+        "Noise",
+        "With fewer dimensions than the data, G(z) is a curve without area, and D can always tell. "
+        "Needs new networks.",
+        "03",
+        fresh=True,
+    )
+    yield Control(
+        "width",
+        "width",
+        [4, 8, 16, 32, 64, 128],
+        64,
+        "Networks",
+        "Units in each hidden layer. A narrow D draws coarse borders, a narrow G cannot reach all "
+        "modes. Needs new networks.",
+        "03",
+        fresh=True,
+    )
+    yield Control(
+        "depth",
+        "depth",
+        range(5),
+        2,
+        "Networks",
+        "Hidden layers. With 0, D is logistic regression, its border a straight line, and G an "
+        "affine map. Needs new networks.",
+        "03",
+        fresh=True,
+    )
+
+
+def _run_controls() -> Iterator[Control]:
+    yield Control(
+        "data",
+        "data",
+        [],  # the lab's own targets
+        "ring",
+        "Data",
+        "What G shall imitate. Within one dimension, training goes on with the new data; from a "
+        "plane to a line it starts again.",
+        "01",
+        menu=True,
+    )
+    yield Control(
+        "seed",
+        "seed",
+        range(1000),
+        0,
+        "Data",
+        "Another seed, another training. One good run proves little: try several. Needs new "
+        "networks.",
+        "07",
+        fresh=True,
+    )
+    yield Control(
+        "speed",
+        "speed",
+        [1, 3, 10, 30, 100, 0],
+        0,
+        "Data",
+        "The largest number of steps in a second. Slow down to see single steps.",
+        "02",
+        menu=True,
+        labels=["1 step/s", "3 steps/s", "10 steps/s", "30 steps/s", "100 steps/s", "no limit"],
+    )
+
+
+#: Every control by name.
+CONTROLS: dict[str, Control] = {control.name: control for control in _controls()}
+
+#: Every layer of the main view by name, with what it shows.
+LAYERS: dict[str, str] = {
+    "real": "real samples, blue dots",
+    "generated": "generated samples, orange crosses",
+    "belief": "D(x): blue where D says real, orange where it says generated; the line is D = 1/2",
+    "manifold": "the grid of z, warped by G into x; needs z of one or two dimensions",
+    "arrows": "where the generator's loss pulls each generated sample",
+    "optimal": "D*, the best answer to this generator, in place of D; its V and the true JS",
+}
+
+
+def advice(values: Mapping[str, Any], dimension: int) -> str:
+    """Say what to expect of a combination that will not do well; empty if all is fine."""
+    loss, penalty = values["loss"], values["penalty"]
+    fastest = max(values["discriminator_rate"], values["generator_rate"])
+    sayings = {
+        "The wasserstein critic is unbounded without a penalty: its loss runs away. "
+        "Add WGAN-GP (chapter 08).": loss == "wasserstein" and penalty == NONE,
+        "WGAN-GP with R1's or R2's job: its slope of 1 fits a critic, not a probability "
+        "(chapter 08).": penalty == "WGAN-GP" and loss in ("minimax", "maximum likelihood"),
+        f"A rate of {fastest:g} is more than these networks usually survive (chapter 06).": fastest
+        > 0.02,
+        f"z has {values['noise']} dimension and x has {dimension}: G(z) is a curve, and D can "
+        "always tell it from the data (chapter 03).": values["noise"] < dimension,
+        "Without hidden layers D's border is a straight line: it can tell where the means are, "
+        "and no more (chapter 03).": values["depth"] == 0,
+        "Maximum likelihood gives nearly all weight to the few samples that D takes for real: "
+        "expect jumps (chapter 05).": loss == "maximum likelihood",
+    }
+    return " ".join(saying for saying, applies in sayings.items() if applies)

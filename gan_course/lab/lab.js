@@ -1,0 +1,749 @@
+// The front end of the lab: it draws what the kernel computes, and says what the reader moves.
+// The same module plays recordings in a page without a kernel; see `replay`.
+
+const REAL = "#0072B2";
+const FAKE = "#D55E00";
+const JUDGE = "#00A383";
+const MESH = "#CC79A7";
+const SHADE = 0.55; // how strongly D's surface covers the paper
+const ACKNOWLEDGE_MS = 100;
+const SPEAK_MS = 1500; // a screen reader cannot follow thirty labels a second
+
+const CURVES = [
+  {
+    title: "D on real and generated",
+    low: 0,
+    high: 1,
+    marks: [0.5],
+    lines: [
+      { name: "real", label: "real", color: REAL },
+      { name: "fake", label: "generated", color: FAKE, dash: [4, 3] },
+    ],
+  },
+  {
+    title: "V(D, G)",
+    marks: [-2 * Math.log(2)],
+    lines: [{ name: "value", label: "V (thin line: −2 log 2)", color: JUDGE }],
+  },
+  {
+    title: "distances to the theory, in nats",
+    low: 0,
+    lines: [
+      { name: "gap", label: "V(D*) − V(D)", color: JUDGE },
+      { name: "divergence", label: "JS(data, generated)", color: FAKE, dash: [4, 3] },
+    ],
+  },
+  {
+    title: "gradient norms",
+    logarithmic: true,
+    lines: [
+      { name: "discriminator_gradient", label: "D", color: JUDGE },
+      { name: "generator_gradient", label: "G", color: FAKE, dash: [4, 3] },
+    ],
+  },
+  {
+    title: "modes covered",
+    low: 0,
+    lines: [{ name: "modes", label: "of those there are", color: REAL }],
+  },
+];
+
+// ---------------------------------------------------------------------------------------
+// Small helpers
+
+/** Make an element; text goes in as text, so nothing in it is ever read as HTML. */
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name in element && name !== "list") element[name] = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+const TYPES = { f4: [Float32Array, 0], u2: [Uint16Array, 65535], u1: [Uint8Array, 255] };
+
+/** Read the arrays of a block by its layout; `frames.py` writes it. */
+export function decode(layout, view) {
+  const arrays = {};
+  let start = view.byteOffset;
+  for (const [name, type, shape, low, high] of layout) {
+    const [Type, top] = TYPES[type];
+    const bytes = shape.reduce((product, size) => product * size, 1) * Type.BYTES_PER_ELEMENT;
+    // A copy, because a typed array must start at a multiple of its element's size.
+    const raw = new Type(view.buffer.slice(start, start + bytes));
+    start += bytes;
+    const data = top ? Float32Array.from(raw, (v) => low + (v * (high - low)) / top) : raw;
+    arrays[name] = { shape, data };
+  }
+  return arrays;
+}
+
+/** Give a canvas one pixel for each of the screen's, and a context in CSS pixels. */
+function surface(canvas, ratio) {
+  const width = Math.max(1, canvas.clientWidth);
+  const height = Math.max(1, Math.round(width * ratio));
+  const scale = window.devicePixelRatio || 1;
+  if (canvas.width !== Math.round(width * scale)) {
+    canvas.width = Math.round(width * scale);
+    canvas.height = Math.round(height * scale);
+  }
+  const context = canvas.getContext("2d");
+  context.setTransform(scale, 0, 0, scale, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return { context, width, height };
+}
+
+/** The theme's colours, as JupyterLab's variables have them now. */
+function theme(element) {
+  const style = getComputedStyle(element);
+  return { ink: style.color, paper: style.backgroundColor, font: style.fontFamily };
+}
+
+function channels(color) {
+  if (color.startsWith("#")) {
+    return [1, 3, 5].map((i) => parseInt(color.slice(i, i + 2), 16));
+  }
+  return (color.match(/[\d.]+/g) || [255, 255, 255]).slice(0, 3).map(Number);
+}
+
+const tables = new Map();
+
+/** 256 colours from generated over the paper to real. */
+function colours(paper) {
+  if (!tables.has(paper)) {
+    const ends = [FAKE, paper, REAL].map(channels);
+    const table = new Uint8ClampedArray(256 * 3);
+    for (let i = 0; i < 256; i++) {
+      const share = i / 255;
+      const end = share < 0.5 ? ends[0] : ends[2];
+      const strength = SHADE * Math.abs(2 * share - 1);
+      for (let c = 0; c < 3; c++) table[3 * i + c] = ends[1][c] + strength * (end[c] - ends[1][c]);
+    }
+    tables.set(paper, table);
+  }
+  return tables.get(paper);
+}
+
+// ---------------------------------------------------------------------------------------
+// The main view in the plane. `place` turns x into a place on the canvas.
+
+function plane(head, width) {
+  const [low, high] = head.window;
+  const scale = width / (high - low);
+  return { x: (v) => (v - low) * scale, y: (v) => (high - v) * scale, scale, width };
+}
+
+const scratch = document.createElement("canvas");
+
+/** Paint a square grid of probabilities; where there is none (NaN), the paper shows. */
+function paintSurface(context, { shape, data }, size, paper, centred) {
+  const side = shape[0];
+  const table = colours(paper);
+  const image = new ImageData(side, side);
+  for (let row = 0; row < side; row++) {
+    for (let column = 0; column < side; column++) {
+      const value = data[row * side + column];
+      if (!(value >= 0)) continue;
+      const to = 4 * ((side - 1 - row) * side + column);
+      const from = 3 * Math.round(255 * Math.min(1, value));
+      image.data[to] = table[from];
+      image.data[to + 1] = table[from + 1];
+      image.data[to + 2] = table[from + 2];
+      image.data[to + 3] = 255;
+    }
+  }
+  scratch.width = scratch.height = side;
+  scratch.getContext("2d").putImageData(image, 0, 0);
+  // A grid's points reach from edge to edge, so its pixels stand half over; cells do not.
+  const over = centred ? size / (side - 1) / 2 : 0;
+  context.imageSmoothingEnabled = centred;
+  context.drawImage(scratch, -over, -over, size + 2 * over, size + 2 * over);
+}
+
+/** Trace where the surface crosses one half: marching squares, straight within each. */
+function traceHalf(context, { shape, data }, size, ink) {
+  const side = shape[0];
+  const step = size / (side - 1);
+  const at = (row, column) => data[row * side + column] - 0.5;
+  context.beginPath();
+  for (let row = 0; row < side - 1; row++) {
+    for (let column = 0; column < side - 1; column++) {
+      const corners = [at(row, column), at(row, column + 1), at(row + 1, column + 1), at(row + 1, column)];
+      const cuts = crossings(corners);
+      for (let i = 0; i + 1 < cuts.length; i += 2) {
+        context.moveTo((column + cuts[i][0]) * step, size - (row + cuts[i][1]) * step);
+        context.lineTo((column + cuts[i + 1][0]) * step, size - (row + cuts[i + 1][1]) * step);
+      }
+    }
+  }
+  context.strokeStyle = ink;
+  context.lineWidth = 1.2;
+  context.stroke();
+}
+
+const CORNERS = [[0, 0], [1, 0], [1, 1], [0, 1]];
+
+/** Where the border of a unit square is zero, given the values at its corners in turn. */
+function crossings(values) {
+  const found = [];
+  for (let i = 0; i < 4; i++) {
+    const j = (i + 1) % 4;
+    if (values[i] > 0 === values[j] > 0) continue;
+    const share = values[i] / (values[i] - values[j]);
+    found.push([0, 1].map((axis) => CORNERS[i][axis] + share * (CORNERS[j][axis] - CORNERS[i][axis])));
+  }
+  return found;
+}
+
+function dots(context, { data }, place, color, size) {
+  context.fillStyle = color;
+  for (let i = 0; i < data.length; i += 2) {
+    context.fillRect(place.x(data[i]) - size / 2, place.y(data[i + 1]) - size / 2, size, size);
+  }
+}
+
+function crosses(context, { data }, place, color, size, ink) {
+  context.beginPath();
+  for (let i = 0; i < data.length; i += 2) {
+    const x = place.x(data[i]);
+    const y = place.y(data[i + 1]);
+    context.moveTo(x - size, y - size);
+    context.lineTo(x + size, y + size);
+    context.moveTo(x - size, y + size);
+    context.lineTo(x + size, y - size);
+  }
+  context.strokeStyle = color;
+  context.lineWidth = ink;
+  context.stroke();
+}
+
+/** Fill the generator's cells: each holds the same mass, so a small one is dense. */
+function drawMesh(context, { shape, data }, place) {
+  const side = shape[0];
+  const corner = (i, j) => [place.x(data[2 * (i * side + j)]), place.y(data[2 * (i * side + j) + 1])];
+  context.strokeStyle = context.fillStyle = MESH;
+  context.lineWidth = 0.8;
+  for (let i = 0; i < side - 1; i++) {
+    for (let j = 0; j < side - 1; j++) {
+      const cell = [corner(i, j), corner(i + 1, j), corner(i + 1, j + 1), corner(i, j + 1)];
+      context.beginPath();
+      cell.forEach(([x, y]) => context.lineTo(x, y));
+      context.closePath();
+      context.globalAlpha = Math.min(0.6, (0.0015 * place.width * place.width) / (area(cell) + 1));
+      context.fill();
+      context.globalAlpha = 0.9;
+      context.stroke();
+    }
+  }
+  context.globalAlpha = 1;
+}
+
+function area(cell) {
+  let sum = 0;
+  for (let i = 0; i < 4; i++) {
+    const [x, y] = cell[i];
+    const [u, v] = cell[(i + 1) % 4];
+    sum += x * v - u * y;
+  }
+  return Math.abs(sum) / 2;
+}
+
+function drawThread(context, { data }, place) {
+  context.beginPath();
+  for (let i = 0; i < data.length; i += 2) context.lineTo(place.x(data[i]), place.y(data[i + 1]));
+  context.strokeStyle = MESH;
+  context.lineWidth = 2;
+  context.stroke();
+}
+
+/** An arrow for each sample. Lengths are on one scale that saturates, so that a vanishing
+ *  gradient looks like one, and a steep one stays on the canvas. */
+function drawArrows(context, { data }, place, ink) {
+  const half = 2 / (place.width / place.scale); // the slope drawn at half the full length
+  context.strokeStyle = context.fillStyle = ink;
+  context.lineWidth = 1;
+  for (let i = 0; i < data.length; i += 4) {
+    const slope = Math.hypot(data[i + 2], data[i + 3]);
+    const length = (0.1 * place.width * slope) / (slope + half);
+    const dx = ((data[i + 2] / (slope || 1)) * length);
+    const dy = ((-data[i + 3] / (slope || 1)) * length);
+    arrow(context, place.x(data[i]), place.y(data[i + 1]), dx, dy, Math.min(4, length / 2));
+  }
+}
+
+function arrow(context, x, y, dx, dy, head) {
+  const length = Math.hypot(dx, dy);
+  if (length < 0.5) return;
+  const [u, v] = [dx / length, dy / length];
+  context.beginPath();
+  context.moveTo(x, y);
+  context.lineTo(x + dx, y + dy);
+  context.moveTo(x + dx - head * (u - 0.6 * v), y + dy - head * (v + 0.6 * u));
+  context.lineTo(x + dx, y + dy);
+  context.lineTo(x + dx - head * (u + 0.6 * v), y + dy - head * (v - 0.6 * u));
+  context.stroke();
+}
+
+function drawPlane(context, size, head, arrays, colors) {
+  const place = plane(head, size);
+  if (arrays.optimal) paintSurface(context, arrays.optimal, size, colors.paper, false);
+  else if (arrays.belief) paintSurface(context, arrays.belief, size, colors.paper, true);
+  if (arrays.mesh) drawMesh(context, arrays.mesh, place);
+  if (arrays.thread) drawThread(context, arrays.thread, place);
+  if (arrays.belief) traceHalf(context, arrays.belief, size, colors.ink);
+  if (arrays.real) dots(context, arrays.real, place, REAL, 2.6);
+  if (arrays.fake) crosses(context, arrays.fake, place, FAKE, 2.2, 1.1);
+  if (arrays.arrows) drawArrows(context, arrays.arrows, place, colors.ink);
+}
+
+// ---------------------------------------------------------------------------------------
+// The main view on a line: densities, D, and arrows from z, below, to x.
+
+function drawLine(context, size, head, arrays, colors) {
+  const [low, high] = head.window;
+  const floor = 0.78 * size;
+  const top = arrays.p ? Math.max(1.05, 1.3 * Math.max(...arrays.p.data)) : 1.05;
+  const x = (v) => ((v - low) / (high - low)) * size;
+  const y = (v) => floor - (Math.min(v, top) / top) * (floor - 8);
+  baseline(context, size, y, colors.ink);
+  const curve = (array, color, dash, width) => {
+    if (!array) return;
+    context.beginPath();
+    array.data.forEach((v, i) => {
+      const place = ((i + (array.cells ? 0.5 : 0)) / (array.data.length - (array.cells ? 0 : 1))) * size;
+      if (Number.isNaN(v)) context.stroke(), context.beginPath();
+      else context.lineTo(place, y(v));
+    });
+    stroke(context, color, dash, width);
+  };
+  curve(arrays.p, REAL, [2, 3], 2.6);
+  curve(arrays.q, FAKE, [], 2);
+  curve(arrays.optimal && { ...arrays.optimal, cells: true }, colors.ink, [1, 3], 2);
+  curve(arrays.belief, JUDGE, [7, 4], 2);
+  if (arrays.real) rug(context, arrays.real, x, floor + 3, REAL);
+  if (arrays.fake) rug(context, arrays.fake, x, floor + 11, FAKE);
+  if (arrays.ladder) drawLadder(context, arrays.ladder, size, x, floor + 20, colors.ink);
+  if (arrays.arrows) drawPulls(context, arrays.arrows, x, floor + 15, size, head, colors.ink);
+}
+
+function stroke(context, color, dash, width) {
+  context.strokeStyle = color;
+  context.lineWidth = width;
+  context.setLineDash(dash);
+  context.stroke();
+  context.setLineDash([]);
+}
+
+function baseline(context, size, y, ink) {
+  context.globalAlpha = 0.4;
+  context.fillStyle = ink;
+  for (const level of [0, 0.5, 1]) {
+    context.fillRect(0, y(level), size, 0.8);
+    context.fillText(String(level), 2, y(level) - 2);
+  }
+  context.globalAlpha = 1;
+}
+
+function rug(context, { data }, x, y, color) {
+  context.fillStyle = color;
+  context.globalAlpha = 0.5;
+  for (const v of data) context.fillRect(x(v) - 0.5, y, 1, 7);
+  context.globalAlpha = 1;
+}
+
+function drawLadder(context, { data }, size, x, y, ink) {
+  context.strokeStyle = ink;
+  context.fillStyle = ink;
+  context.lineWidth = 0.8;
+  for (let i = 0; i < data.length; i += 2) {
+    const from = data[i] * size;
+    arrow(context, from, size - 12, x(data[i + 1]) - from, y - size + 12, 4);
+  }
+  context.fillText("z", 2, size - 2);
+}
+
+function drawPulls(context, { data }, x, y, size, head, ink) {
+  const half = 2 / (head.window[1] - head.window[0]);
+  context.strokeStyle = ink;
+  context.lineWidth = 1;
+  for (let i = 0; i < data.length; i += 2) {
+    const slope = Math.abs(data[i + 1]);
+    arrow(context, x(data[i]), y, (Math.sign(data[i + 1]) * 0.1 * size * slope) / (slope + half), 0, 3);
+  }
+}
+
+// ---------------------------------------------------------------------------------------
+// The curves
+
+function range(rows, { low, high, marks = [], logarithmic }) {
+  let values = rows.flatMap((row) => Array.from(row)).filter(Number.isFinite);
+  if (logarithmic) values = values.filter((v) => v > 0);
+  let bottom = low ?? Math.min(...values, ...marks);
+  let top = high ?? Math.max(...values, ...marks);
+  if (!(top > bottom)) top = bottom + (logarithmic ? bottom : 1) || 1;
+  return logarithmic ? [Math.log10(bottom), Math.log10(top)] : [bottom, top];
+}
+
+function drawCurve(canvas, spec, steps, rows, colors) {
+  const { context, width, height } = surface(canvas, 0.42);
+  if (!steps.length) return;
+  const [bottom, top] = range(rows, spec);
+  const scaled = (v) => (spec.logarithmic ? Math.log10(v) : v);
+  const y = (v) => height - 14 - ((scaled(v) - bottom) / (top - bottom)) * (height - 22);
+  const last = steps[steps.length - 1];
+  const x = (step) => 38 + (step / last) * (width - 42);
+  context.font = `10px ${colors.font}`;
+  scale(context, spec, bottom, top, y, width, height, last, colors.ink);
+  spec.lines.forEach((line, i) => {
+    context.beginPath();
+    rows[i].forEach((v, j) => {
+      if (Number.isFinite(v) && Number.isFinite(scaled(v))) context.lineTo(x(steps[j]), y(v));
+    });
+    stroke(context, line.color, line.dash || [], 1.6);
+  });
+}
+
+function scale(context, spec, bottom, top, y, width, height, last, ink) {
+  context.fillStyle = ink;
+  const back = (v) => (spec.logarithmic ? 10 ** v : v);
+  context.textAlign = "right";
+  for (const end of [bottom, top]) context.fillText(short(back(end)), 34, y(back(end)) + 4);
+  context.fillText(`step ${last}`, width - 2, height - 2);
+  context.textAlign = "left";
+  context.globalAlpha = 0.4;
+  for (const mark of [back(bottom), ...(spec.marks || [])]) context.fillRect(38, y(mark), width - 42, 0.8);
+  context.globalAlpha = 1;
+}
+
+function short(value) {
+  const size = Math.abs(value);
+  return size && (size < 0.01 || size >= 1e4) ? value.toExponential(0) : String(+value.toPrecision(2));
+}
+
+// ---------------------------------------------------------------------------------------
+// The page
+
+let pages = 0;
+
+/** Build a lab inside `root`; `send` takes what the reader does.
+ *  Returns `show(head, arrays)`, which draws, and `redraw()`, after the theme changed. */
+export function mount(root, page, send) {
+  const id = `gan-lab-${++pages}`;
+  const parts = {
+    canvas: make("canvas", { className: "gan-view", role: "img", ariaLabel: "The lab is starting." }),
+    note: make("p", { className: "gan-note", role: "status" }),
+    remedy: make("button", { className: "gan-remedy", hidden: true, onclick: () => send({ kind: "remedy" }) }),
+    facts: make("p", { className: "gan-facts" }),
+    help: make("p", { className: "gan-help", id: `${id}-help` }),
+    values: new Map(),
+    layers: new Map(),
+    curves: [],
+  };
+  const state = { head: null, arrays: null, spoken: 0 };
+  const lab = make(
+    "div",
+    { className: "gan-lab", role: "group", ariaLabel: "GAN lab" },
+    toolbar(parts, page, send),
+    make(
+      "div",
+      { className: "gan-stage" },
+      make(
+        "div",
+        { className: "gan-picture" },
+        parts.canvas,
+        parts.facts,
+        make("div", { className: "gan-status" }, parts.note, parts.remedy),
+        layerBoxes(parts, page, send),
+        parts.help,
+      ),
+      make("div", { className: "gan-side" }, controls(parts, page, send), curveBoxes(parts)),
+    ),
+  );
+  // JupyterLab would take arrow keys and letters for itself.
+  lab.setAttribute("data-lm-suppress-shortcuts", "true");
+  root.append(lab);
+  const redraw = () => state.head && draw(lab, parts, state);
+  return {
+    lab,
+    parts,
+    redraw,
+    show(head, arrays) {
+      Object.assign(state, { head, arrays });
+      redraw();
+    },
+  };
+}
+
+function toolbar(parts, page, send) {
+  const bar = make("div", { className: "gan-bar", role: "toolbar", ariaLabel: "Training" });
+  if (!page.controls.length && !page.live) return bar;
+  const button = (label, help, onclick) => {
+    const made = make("button", { textContent: label, title: help, onclick });
+    explain(parts, made, help);
+    bar.append(made);
+    return made;
+  };
+  const act = (action) => () => send({ kind: "do", action });
+  parts.play = button("Play", "Train until you press Pause. It rests while nobody sees it.", () =>
+    send({ kind: "do", action: parts.playing ? "pause" : "play" }),
+  );
+  button("D step", "Move the discriminator once. The shade changes, the crosses stay.", act("D step"));
+  button("G step", "Move the generator once. The crosses move, the shade stays.", act("G step"));
+  button("Reset", "Fresh networks from the same seed; the settings stay.", act("reset"));
+  return bar;
+}
+
+/** Say what a control does, in the help line and to a screen reader. */
+function explain(parts, element, text, link) {
+  element.setAttribute("aria-description", text);
+  const tell = () => {
+    parts.help.replaceChildren(text, ...(link ? [" ", link()] : []));
+  };
+  element.addEventListener("focusin", tell);
+  element.addEventListener("pointerenter", tell);
+}
+
+function chapterLink(control) {
+  const text = `Chapter ${control.chapter}.`;
+  if (!control.link) return text;
+  return make("a", { href: control.link, target: "_blank", rel: "noopener", textContent: text });
+}
+
+function controls(parts, page, send) {
+  const box = make("div", { className: "gan-controls" });
+  const groups = new Map();
+  for (const control of page.controls) {
+    if (!groups.has(control.group)) {
+      const legend = make("legend", { textContent: control.group });
+      groups.set(control.group, make("fieldset", {}, legend));
+      box.append(groups.get(control.group));
+    }
+    groups.get(control.group).append(controlRow(parts, control, send));
+  }
+  return box;
+}
+
+function controlRow(parts, control, send) {
+  const output = make("output", {});
+  const change = (value) => send({ kind: "set", values: { [control.name]: value } });
+  const build = control.menu ? menu : control.options.length > 100 ? numberBox : slider;
+  const { input, set } = build(control, output, change);
+  input.setAttribute("data-control", control.name);
+  parts.values.set(control.name, { set, input });
+  const row = make("label", { className: "gan-control" }, make("span", { textContent: control.label }), input, output);
+  row.title = control.help;
+  explain(parts, input, control.help, () => chapterLink(control));
+  row.addEventListener("pointerenter", () => parts.help.replaceChildren(control.help, " ", chapterLink(control)));
+  return row;
+}
+
+function menu(control, output, change) {
+  const input = make("select", {});
+  const add = (option, i) => input.append(make("option", { value: i, textContent: control.labels[i] ?? option }));
+  const options = [...control.options];
+  options.forEach(add);
+  input.onchange = () => change(options[+input.value]);
+  const set = (value) => {
+    if (!options.includes(value)) add(value, options.push(value) - 1); // "drawn", once it is
+    input.value = options.indexOf(value);
+  };
+  return { input, set };
+}
+
+/** A slider runs over the stops; between them, the nearest stands for a value set in Python. */
+function slider(control, output, change) {
+  const input = make("input", { type: "range", min: 0, max: control.options.length - 1, step: 1 });
+  const label = (text) => {
+    output.textContent = text;
+    input.setAttribute("aria-valuetext", text);
+  };
+  input.oninput = () => {
+    label(control.labels[+input.value]);
+    change(control.options[+input.value]);
+  };
+  const set = (value) => {
+    const off = control.options.map((option) => Math.abs(option - value));
+    input.value = off.indexOf(Math.min(...off));
+    const exact = control.options.indexOf(value);
+    label(exact < 0 ? String(value) : control.labels[exact]);
+  };
+  return { input, set };
+}
+
+function numberBox(control, output, change) {
+  const [least, most] = [control.options[0], control.options[control.options.length - 1]];
+  const input = make("input", { type: "number", min: least, max: most, step: 1 });
+  input.onchange = () => change(Math.round(Number(input.value)));
+  return { input, set: (value) => (input.value = value) };
+}
+
+function layerBoxes(parts, page, send) {
+  const box = make("fieldset", { className: "gan-layers" }, make("legend", { textContent: "Layers" }));
+  const chosen = () => [...parts.layers].filter(([, input]) => input.checked).map(([name]) => name);
+  for (const [name, help] of Object.entries(page.layers)) {
+    const input = make("input", { type: "checkbox", onchange: () => send({ kind: "layers", layers: chosen() }) });
+    parts.layers.set(name, input);
+    const label = { optimal: "D*", belief: "D(x)" }[name] || name;
+    const row = make("label", { title: help }, input, make("span", { className: `gan-key gan-${name}` }), label);
+    explain(parts, input, help);
+    row.addEventListener("pointerenter", () => parts.help.replaceChildren(help));
+    box.append(row);
+  }
+  return box;
+}
+
+function curveBoxes(parts) {
+  const box = make("div", { className: "gan-curves" });
+  for (const spec of CURVES) {
+    const canvas = make("canvas", { role: "img", ariaLabel: spec.title });
+    const keys = spec.lines.map(({ label, color, dash }) => {
+      const key = make("span", { className: "gan-line" });
+      key.style.borderTop = `2px ${dash ? "dashed" : "solid"} ${color}`;
+      return make("span", {}, key, label);
+    });
+    const caption = make("figcaption", {}, make("b", { textContent: spec.title }), " ", ...keys);
+    const figure = make("figure", {}, caption, canvas);
+    parts.curves.push({ spec, canvas, figure });
+    box.append(figure);
+  }
+  return box;
+}
+
+// ---------------------------------------------------------------------------------------
+// Drawing one picture
+
+function draw(lab, parts, state) {
+  const { head, arrays } = state;
+  const colors = theme(lab);
+  const { context, width } = surface(parts.canvas, 1);
+  context.font = `11px ${colors.font}`;
+  (head.dimension === 1 ? drawLine : drawPlane)(context, width, head, arrays, colors);
+  drawCurves(parts, head, arrays, colors);
+  tell(parts, head);
+  speak(parts, state);
+}
+
+function drawCurves(parts, head, arrays, colors) {
+  const { shape, data } = arrays.curves;
+  const row = (name) => data.subarray(head.curves.indexOf(name) * shape[1], (head.curves.indexOf(name) + 1) * shape[1]);
+  for (const { spec, canvas, figure } of parts.curves) {
+    const rows = spec.lines.map(({ name }) => row(name));
+    const empty = rows.every((values) => !values.some(Number.isFinite));
+    figure.hidden = empty && spec.title !== CURVES[0].title;
+    if (!figure.hidden) drawCurve(canvas, { ...spec, high: spec.title === "modes covered" ? head.modes : spec.high }, row("step"), rows, colors);
+  }
+}
+
+/** Bring buttons, boxes and lines of text in line with the kernel's state. */
+function tell(parts, head) {
+  parts.playing = head.playing;
+  if (parts.play) write(parts.play, head.playing ? "Pause" : "Play");
+  write(parts.facts, facts(head));
+  write(parts.note, head.note.text);
+  parts.note.dataset.kind = head.note.kind;
+  parts.remedy.hidden = !head.remedy;
+  if (head.remedy) write(parts.remedy, head.remedy.label);
+  for (const [name, input] of parts.layers) {
+    if (input !== document.activeElement) input.checked = head.layers.includes(name);
+  }
+  for (const [name, { set, input }] of parts.values) {
+    // What the reader is holding follows the hand, not the kernel, which is a little behind.
+    const held = input.matches(":active") || (input === document.activeElement && head.playing);
+    if (!held) set(head.values[name]);
+  }
+}
+
+/** Changing a text makes a screen reader speak, so only if it is another one. */
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function facts(head) {
+  const m = head.measures;
+  const parts = [`step ${head.step}`, `V = ${number(m.value)}`];
+  if (m.modes !== undefined) parts.push(`${m.modes} of ${head.modes} modes`, `${Math.round(100 * m.quality)} % near one`);
+  if (m.gap !== undefined) parts.push(`V(D*) − V(D) = ${number(m.gap)}`, `JS = ${number(m.divergence)}`);
+  if (m.outside > 0) parts.push(`${Math.round(100 * m.outside)} % of the samples outside the picture`);
+  return parts.join(" · ");
+}
+
+/** JSON has no infinity; the kernel sends null in its place. */
+function number(value, digits = 3) {
+  return value === null ? "not finite" : value.toFixed(digits);
+}
+
+function speak(parts, state) {
+  const now = performance.now();
+  if (state.head.playing && now - state.spoken < SPEAK_MS) return;
+  state.spoken = now;
+  const { real, fake } = state.head.measures;
+  parts.canvas.ariaLabel =
+    `Real and generated samples with the discriminator's opinion. ${facts(state.head)}. ` +
+    `D averages ${number(real, 2)} on real and ${number(fake, 2)} on generated samples.`;
+}
+
+// ---------------------------------------------------------------------------------------
+// In JupyterLab
+
+/** Draw the newest picture at the browser's pace; those it could not follow are dropped. */
+function renderLoop(view, acknowledge) {
+  let newest = null;
+  let request = 0;
+  const frame = () => {
+    request = 0;
+    const { head, buffer } = newest;
+    view.show(head, decode(head.layout, buffer));
+    acknowledge(head.number);
+  };
+  return {
+    take(head, buffer) {
+      newest = { head, buffer };
+      request ||= requestAnimationFrame(frame);
+    },
+    stop: () => cancelAnimationFrame(request),
+  };
+}
+
+/** Acknowledge now and then, and always the last one. */
+function acknowledger(send) {
+  let last = 0;
+  let timer = 0;
+  return (number) => {
+    clearTimeout(timer);
+    const now = () => {
+      last = performance.now();
+      send({ kind: "acknowledge", number });
+    };
+    const wait = ACKNOWLEDGE_MS - (performance.now() - last);
+    if (wait <= 0) now();
+    else timer = setTimeout(now, wait);
+  };
+}
+
+function onThemeChange(redraw) {
+  const observer = new MutationObserver(() => requestAnimationFrame(redraw));
+  observer.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name"] });
+  return observer;
+}
+
+function render({ model, el }) {
+  const send = (message) => model.send(message);
+  const view = mount(el, model.get("page"), send);
+  const loop = renderLoop(view, acknowledger(send));
+  const receive = (head, buffers) => head.kind === "frame" && loop.take(head, buffers[0]);
+  model.on("msg:custom", receive);
+  const themes = onThemeChange(view.redraw);
+  const sizes = new ResizeObserver(() => requestAnimationFrame(view.redraw));
+  sizes.observe(view.lab);
+  send({ kind: "hello" });
+  return () => {
+    loop.stop();
+    themes.disconnect();
+    sizes.disconnect();
+    model.off("msg:custom", receive);
+  };
+}
+
+export default { render };

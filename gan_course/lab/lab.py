@@ -1,0 +1,443 @@
+"""The live lab: a GAN that trains in front of the reader, and does what the reader says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from gan_course.distributions import PRIORS, GaussianMixture, Uniform, drawn
+from gan_course.lab.controls import CONTROLS, LAYERS, NONE, TARGET_MENU, Control, advice
+from gan_course.lab.curves import NAMES, Curves
+from gan_course.lab.driver import Driver
+from gan_course.lab.frames import Arrays, Head
+from gan_course.lab.scene import Scene, Target
+from gan_course.lab.view import View
+from gan_course.networks import Ensemble, mlp
+from gan_course.training import NonFiniteError, Settings, Trainer
+
+GIVEN, DRAWN = "given", "drawn"
+#: What a reader's layers are at the start.
+SHOWN_LAYERS = ("real", "generated", "belief")
+#: Runs that a wall may hold, and samples shown of each.
+MOST_RUNS, THUMBNAIL = 64, 100
+
+
+class Lab:
+    """A training under the reader's hands: networks, a driver, and a page in the notebook.
+
+    As the last line of a cell it shows itself; :meth:`run` trains without a page.
+    Whatever the page does can be done in Python, by :meth:`set` and :meth:`do`.
+
+    Args:
+        data: a name in the lab's menu of targets, or a target of your own in one or two
+            dimensions.
+        runs: trainings at once; above 1 they hang on a wall, and one is in the main view.
+        controls: names of the controls to show, see :data:`gan_course.lab.controls.CONTROLS`;
+            default all.
+        losses: the losses to offer; default all.
+        layers: what the main view shows at first, see :data:`gan_course.lab.controls.LAYERS`.
+        device: where to train; so small a network is quickest on the CPU.
+        values: the controls' first values: ``Lab(k=5, loss="hinge", width=32)``.
+
+    Attributes:
+        trainer: the training itself; between two steps it is yours to look at.
+        driver: what takes the steps.
+        view: the page.
+        values: the value of every control.
+        note: what the page's status line says, as ``{"kind", "text"}``.
+
+    Raises:
+        ValueError: an argument is not allowed; the message names it.
+    """
+
+    _open: Lab | None = None
+
+    def __init__(
+        self,
+        data: str | Target = "ring",
+        *,
+        runs: int = 1,
+        controls: Sequence[str] | None = None,
+        losses: Sequence[str] | None = None,
+        layers: Collection[str] = SHOWN_LAYERS,
+        device: str = "cpu",
+        **values: Any,
+    ) -> None:
+        if type(runs) is not int or not 1 <= runs <= MOST_RUNS:
+            raise ValueError(f"runs = {runs!r}: must be from 1 to {MOST_RUNS}")
+        self.runs, self.device, self.run_shown = runs, device, 0
+        self.targets: dict[str, Target] = {name: make() for name, make in TARGET_MENU.items()}
+        if not isinstance(data, str):
+            self.targets[GIVEN] = _checked_target("data", data)
+        self.controls = _offered(controls, losses, list(self.targets))
+        self.values = {name: control.default for name, control in self.controls.items()}
+        self._check_layers(layers)
+        self.layers = tuple(layers)
+        values["data"] = data if isinstance(data, str) else GIVEN
+        self._check(values)
+        self.values |= values
+        self.view = View(self._page(controls), self._receive)
+        self.driver = Driver(self._step, self._draw, limit=math.inf, ready=self.view.ready)
+        self._remedy: dict[str, Any] | None = None
+        self._restart()
+        self._tune()
+        self._advise()
+        self._replace_the_last()
+        self._draw()
+        self.driver.start()
+
+    def _replace_the_last(self) -> None:
+        """Running the cell again ends what it had started."""
+        if Lab._open is not None:
+            Lab._open.stop()
+        Lab._open = self
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return self.view._repr_mimebundle_(**options)
+
+    # -- what can be done to a lab ---------------------------------------------------------
+
+    def set(self, **changes: Any) -> None:
+        """Move controls, at the next step: ``lab.set(k=5, loss="hinge")``.
+
+        Raises:
+            ValueError: there is no such control, or the value is not allowed.
+        """
+        self._check(changes)
+        self.driver.post(partial(self._change, changes))
+
+    def do(self, action: str) -> None:
+        """Press a button: one of ``play``, ``pause``, ``D step``, ``G step``, ``reset``.
+
+        Raises:
+            ValueError: there is no such button.
+        """
+        if action not in self._actions:
+            raise ValueError(f"action = {action!r}: choose one of {list(self._actions)}")
+        self.driver.post(self._actions[action])
+
+    def show(self, *layers: str) -> None:
+        """Choose the layers of the main view: ``lab.show("real", "arrows")``.
+
+        Raises:
+            ValueError: there is no such layer.
+        """
+        self._check_layers(layers)
+        self.driver.post(partial(setattr, self, "layers", layers))
+
+    def lift(self, run: int) -> None:
+        """Bring one run of the wall into the main view.
+
+        Raises:
+            ValueError: there is no such run.
+        """
+        if type(run) is not int or not 0 <= run < self.runs:
+            raise ValueError(f"run = {run!r}: must be from 0 to {self.runs - 1}")
+        self.driver.post(partial(setattr, self, "run_shown", run))
+
+    def draw_data(self, points: Sequence[Sequence[float]]) -> None:
+        """Train on a distribution drawn by hand, a Gaussian kernel on each of the 2-D points.
+
+        Raises:
+            ValueError: there are fewer than two points, or they are not in the plane.
+        """
+        target = _checked_target("points", drawn(points))
+        if target.event_shape != (2,):
+            raise ValueError(f"points have {target.event_shape[0]} coordinates: expected 2")
+        self.driver.post(partial(self._use_drawing, target))
+
+    def run(self, steps: int) -> Trainer:
+        """Take steps here and now, without a page, and return the trainer."""
+        self.driver.run(steps)
+        return self.trainer
+
+    def stop(self) -> None:
+        """End the training and its page."""
+        self.driver.stop()
+        self.view.close()
+        if Lab._open is self:
+            Lab._open = None
+
+    async def close(self) -> None:
+        """End the training, wait for it, and raise what went wrong in it."""
+        self.stop()
+        await self.driver.close()
+
+    # -- what the driver does, between two steps -------------------------------------------
+
+    @property
+    def _actions(self) -> dict[str, Any]:
+        return {
+            "play": self.driver.play,
+            "pause": self.driver.pause,
+            "D step": self._discriminator_step,
+            "G step": self._generator_step,
+            "reset": self._reset,
+        }
+
+    def _restart(self) -> None:
+        """New networks, from the seed; the settings stay."""
+        values = self.values
+        dimension = self._target().event_shape[0]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(values["seed"])
+            generator = self._network(values["noise"], dimension)
+            discriminator = self._network(dimension, 1)
+        self.trainer = Trainer(
+            generator,
+            discriminator,
+            self._target(),
+            PRIORS[values["prior"]](values["noise"]),
+            self._settings(),
+            seed=values["seed"],
+            device=self.device,
+        )
+        self.curves = Curves()
+        self._remedy = None
+
+    def _network(self, inputs: int, outputs: int) -> nn.Module:
+        sizes = {name: self.values[name] for name in ("width", "depth")}
+        build = partial(mlp, inputs, outputs, **sizes)
+        return Ensemble(build, self.runs) if self.runs > 1 else build()
+
+    def _settings(self) -> Settings:
+        values = self.values
+        penalties = {} if values["penalty"] == NONE else {values["penalty"]: values["weight"]}
+        names = ("loss", "k", "batch", "discriminator_rate", "generator_rate")
+        return Settings(penalties=penalties, **{name: values[name] for name in names})
+
+    def _target(self) -> Target:
+        return self.targets[self.values["data"]]
+
+    def _change(self, changes: Mapping[str, Any]) -> None:
+        old, self.values = self.values, {**self.values, **changes}
+        fresh = [
+            name for name in changes if self.controls[name].fresh and old[name] != changes[name]
+        ]
+        if self._target().event_shape != self.trainer.data.event_shape:
+            fresh.append("data")
+        if fresh:
+            self._restart()
+            what = ", ".join(self.controls[name].label for name in fresh)
+            self.note = {"kind": "info", "text": f"Started again, with new networks: {what}."}
+        else:
+            self._tune()
+            self._advise()
+            self._remedy = None
+
+    def _tune(self) -> None:
+        """Bring the trainer in line with the controls, networks aside."""
+        self.driver.speed = self.values["speed"] or math.inf
+        self.trainer.set(**vars(self._settings()))
+        self.trainer.data = self._target().to(self.trainer.device)
+        prior = PRIORS[self.values["prior"]](self.values["noise"])
+        self.trainer.prior = prior.to(self.trainer.device)
+
+    def _advise(self) -> None:
+        text = advice(self.values, self._target().event_shape[0])
+        self.note = {"kind": "warning" if text else "", "text": text}
+
+    def _use_drawing(self, target: Target) -> None:
+        self.targets[DRAWN] = target
+        self._change({"data": DRAWN})
+
+    def _reset(self) -> None:
+        self._restart()
+        self._advise()
+
+    def _step(self) -> None:
+        try:
+            record = self.trainer.step()
+        except NonFiniteError as error:
+            self._diverged(error)
+            return
+        run = self.run_shown
+        self.curves.add(
+            self.trainer.steps,
+            real=record.real[run].item(),
+            fake=record.fake[run].item(),
+            discriminator_gradient=record.discriminator_gradient[run].item(),
+            generator_gradient=record.generator_gradient[run].item(),
+        )
+
+    def _discriminator_step(self) -> None:
+        try:
+            before = self.trainer.discriminator_step()
+        except NonFiniteError as error:
+            self._diverged(error)
+            return
+        run = self.run_shown
+        text = (
+            f"One D step: before it, D(x) averaged {before.real[run].item():.3f} on real and "
+            f"{before.fake[run].item():.3f} on generated samples. G did not move."
+        )
+        self.note = {"kind": "info", "text": text}
+
+    def _generator_step(self) -> None:
+        try:
+            step = self.trainer.generator_step()
+        except NonFiniteError as error:
+            self._diverged(error)
+            return
+        loss = step.loss[self.run_shown].item()
+        text = f"One G step down a loss of {loss:.3f}. D did not move."
+        self.note = {"kind": "info", "text": text}
+
+    def _diverged(self, error: NonFiniteError) -> None:
+        """Rest at the last good state, say so, and offer slower rates."""
+        self.driver.pause()
+        rates = {
+            name: max(self.values[name] / 10, min(self.controls[name].options))
+            for name in ("discriminator_rate", "generator_rate")
+        }
+        self._remedy = {"label": "Start again with a tenth of both rates", "values": rates}
+        self.note = {"kind": "error", "text": f"Stopped. {error}"}
+
+    # -- the picture -----------------------------------------------------------------------
+
+    def _draw(self) -> None:
+        if self.view.comm is not None:
+            self.view.show(*self.frame())
+
+    def frame(self) -> tuple[Head, Arrays]:
+        """Look at the training: the head and the arrays of a picture, see ``frames.py``."""
+        scene = Scene.of(self.trainer, self.run_shown)
+        arrays = scene.arrays(self.layers)
+        measures = scene.measures()
+        if "optimal" in self.layers:
+            measures |= {"gap": scene.truth.gap, "divergence": scene.truth.divergence}
+        self.curves.measure(self.trainer.steps, **measures)
+        head = {
+            "kind": "frame",
+            "step": self.trainer.steps,
+            "playing": self.driver.playing,
+            "dimension": scene.dimension,
+            "window": list(scene.data.window),
+            "values": self.values,
+            "layers": list(self.layers),
+            "measures": {n: m if math.isfinite(m) else None for n, m in measures.items()},
+            "curves": NAMES,
+            "note": self.note,
+            "remedy": self._remedy,
+            "run": self.run_shown,
+            "modes": 0 if scene.data.modes is None else len(scene.data.modes),
+        }
+        numbers = {name: _numpy(array) for name, array in arrays.items()}
+        return head, {**numbers, "curves": self.curves.array(), **self._wall(head)}
+
+    def _wall(self, head: Head) -> Arrays:
+        return {}
+
+    # -- the page --------------------------------------------------------------------------
+
+    def _page(self, names: Sequence[str] | None) -> dict[str, Any]:
+        shown = self.controls if names is None else names
+        return {
+            "controls": [_described(self.controls[name]) for name in shown],
+            "layers": LAYERS,
+            "runs": self.runs,
+        }
+
+    def _receive(self, message: Mapping[str, Any]) -> None:
+        """Take a message of the page; it may arrive on any thread, so it only posts."""
+        kind = message.get("kind")
+        if kind == "acknowledge":
+            self.driver.post(lambda: self._acknowledge(message["number"]))
+        elif kind == "hello":
+            self.driver.post(self.view.welcome)
+        else:
+            try:
+                self._obey(kind, message)
+            except (ValueError, TypeError) as error:
+                self.driver.post(partial(self._refuse, str(error)))
+
+    def _acknowledge(self, number: int) -> bool:
+        self.view.acknowledge(number)
+        return False  # there is nothing new to draw
+
+    def _obey(self, kind: str | None, message: Mapping[str, Any]) -> None:
+        if kind == "set":
+            self.set(**message["values"])
+        elif kind == "do":
+            self.do(message["action"])
+        elif kind == "layers":
+            self.show(*message["layers"])
+        elif kind == "lift":
+            self.lift(message["run"])
+        elif kind == "drawn":
+            self.draw_data(message["points"])
+        elif kind == "remedy":
+            self.driver.post(self._take_the_remedy)
+        else:
+            raise ValueError(f"kind = {kind!r}: the page sent a message that the lab does not know")
+
+    def _take_the_remedy(self) -> None:
+        if self._remedy is not None:
+            self.values |= self._remedy["values"]
+            self._reset()
+            self.driver.play()
+
+    def _refuse(self, text: str) -> None:
+        self.note = {"kind": "error", "text": f"Refused. {text}"}
+
+    def _check(self, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            if name not in self.controls:
+                raise ValueError(f"{name} = {value!r}: choose one of {list(self.controls)}")
+            if not (name == "data" and value in self.targets):
+                self.controls[name].check(value)
+
+    def _check_layers(self, layers: Collection[str]) -> None:
+        for layer in layers:
+            if layer not in LAYERS:
+                raise ValueError(f"layers: {layer!r} is not one of {list(LAYERS)}")
+
+
+def _offered(
+    names: Sequence[str] | None, losses: Sequence[str] | None, targets: Sequence[str]
+) -> dict[str, Control]:
+    """Every control, the loss and the data with the choices of this lab."""
+    for name in names or ():
+        if name not in CONTROLS:
+            raise ValueError(f"controls: {name!r} is not one of {list(CONTROLS)}")
+    controls = dict(CONTROLS)
+    controls["data"] = replace(controls["data"], options=targets)
+    if losses is not None:
+        for loss in losses:
+            controls["loss"].check(loss)
+        controls["loss"] = replace(controls["loss"], options=losses, default=losses[0])
+    return controls
+
+
+def _checked_target(name: str, target: Any) -> Target:
+    if not isinstance(target, GaussianMixture | Uniform) or target.event_shape[0] > 2:
+        raise ValueError(
+            f"{name} = {target!r}: must be a GaussianMixture or Uniform in one or two dimensions"
+        )
+    return target
+
+
+def _described(control: Control) -> dict[str, Any]:
+    """What the page needs to know of a control, with the way to its chapter."""
+    page = {name: getattr(control, name) for name in ("name", "label", "group", "help", "chapter")}
+    found = sorted(Path.cwd().glob(f"{control.chapter}_*.ipynb"))  # beside the running notebook
+    return {
+        **page,
+        "menu": control.menu,
+        "options": list(control.options),
+        "labels": [str(label) for label in control.labels or control.options],
+        "link": found[0].name if found else "",
+    }
+
+
+def _numpy(array: torch.Tensor) -> NDArray[np.float32]:
+    return array.detach().float().cpu().numpy()

@@ -1,0 +1,262 @@
+"""What there is to see of a training: arrays for the picture, numbers for the curves.
+
+Everything here only looks. The networks are those of one run, plain modules.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from gan_course.distributions import GaussianMixture, Uniform, pushforward_density
+from gan_course.losses import LOSSES, value
+from gan_course.metrics import mode_coverage
+from gan_course.training import Trainer
+
+Target = GaussianMixture | Uniform
+
+SHOWN = 1000  # generated samples
+REAL = 500
+GRID = 64  # points a side of D's surface
+MESH = 11  # lines each way of the generator's grid: 10 × 10 cells
+ARROWS = 80
+LINE = 301  # points of a curve over x, in one dimension
+CELLS = 40  # a side, in which the laws are compared
+COUNTED = 8000  # generated samples that are sorted into cells
+
+
+class Truth(NamedTuple):
+    """What the best discriminator would say to this generator, from laws sorted into cells.
+
+    Attributes:
+        optimal: D* in each cell, NaN where neither law has mass; shape ``(cells,)`` or
+            ``(cells, cells)``.
+        gap: V(D*) − V(D) in nats, never negative.
+        divergence: Jensen-Shannon divergence in nats, at least that of the sorted laws.
+    """
+
+    optimal: Tensor
+    gap: float
+    divergence: float
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One run of a training, and all that can be seen of it.
+
+    Attributes:
+        generator: noise ``(batch, noise)`` to samples ``(batch, dim)``.
+        discriminator: samples to logits ``(batch, 1)``.
+        data: the target, in one or two dimensions.
+        prior: where the noise comes from.
+        loss: a key of :data:`gan_course.losses.LOSSES`.
+        seed: of the samples shown, so that they move only when the generator moves.
+    """
+
+    generator: nn.Module
+    discriminator: nn.Module
+    data: Target
+    prior: Target
+    loss: str
+    seed: int
+
+    @classmethod
+    def of(cls, trainer: Trainer, run: int = 0) -> Scene:
+        """Look at one run of ``trainer``; the data and the prior must be the course's own."""
+        players = (trainer.generator.member(run), trainer.discriminator.member(run))
+        data, prior = trainer.data, trainer.prior
+        assert isinstance(data, Target) and isinstance(prior, Target)
+        return cls(*players, data, prior, trainer.settings.loss, trainer.seed)
+
+    # -- what several parts need ---------------------------------------------------------
+
+    @property
+    def dimension(self) -> int:
+        """Number of axes of x."""
+        return self.data.event_shape[0]
+
+    @property
+    def noise(self) -> int:
+        """Number of axes of z."""
+        return self.prior.event_shape[0]
+
+    @cached_property
+    def real(self) -> Tensor:
+        """Some samples of the data, always the same."""
+        return self.data.sample((REAL,), self._random())
+
+    @cached_property
+    def fake(self) -> Tensor:
+        """Some generated samples, of the same noise each time."""
+        return self._generate(self.prior.sample((SHOWN,), self._random()))
+
+    def _random(self) -> Generator:
+        device = next(self.generator.parameters()).device
+        return Generator(device).manual_seed(self.seed)
+
+    @torch.no_grad()
+    def _generate(self, z: Tensor) -> Tensor:
+        x: Tensor = self.generator(z)
+        return x
+
+    @torch.no_grad()
+    def _logits(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.discriminator(x)
+        return logits.squeeze(-1)
+
+    def _axis(self, points: int) -> Tensor:
+        return torch.linspace(*self.data.window, points, device=self.real.device)
+
+    # -- the picture ---------------------------------------------------------------------
+
+    def arrays(self, layers: Collection[str]) -> dict[str, Tensor]:
+        """The arrays that ``layers`` need, by the names that ``lab.js`` knows."""
+        parts = {
+            "real": lambda: {"real": self.real},
+            "generated": lambda: {"fake": self.fake},
+            "belief": self._belief,
+            "manifold": self._manifold,
+            "arrows": lambda: {"arrows": self._arrows()},
+            "optimal": self._optimal,
+        }
+        return {name: array for layer in layers for name, array in parts[layer]().items()}
+
+    def _belief(self) -> dict[str, Tensor]:
+        """D(x) over the plane; over a line the densities as well."""
+        if self.dimension == 2:
+            axis = self._axis(GRID)
+            x = torch.cartesian_prod(axis, axis)
+            return {"belief": self._logits(x).sigmoid().reshape(GRID, GRID).T}
+        x = self._axis(LINE)
+        return {
+            "belief": self._logits(x.unsqueeze(-1)).sigmoid(),
+            "p": self.data.log_prob(x.unsqueeze(-1)).exp(),
+            "q": self._density(x),
+        }
+
+    def _density(self, x: Tensor) -> Tensor:
+        """p_g on a line: exact for one-dimensional noise, else a histogram's."""
+        if self.noise == 1:
+            return pushforward_density(self.generator, self.prior, x, 1001)
+        low, high = self.data.window
+        fake = self.fake.squeeze(-1).cpu()
+        counts = torch.histc(fake[(fake >= low) & (fake <= high)], CELLS, low, high)
+        width = (high - low) / CELLS
+        return (counts / (len(fake) * width)).repeat_interleave(LINE // CELLS + 1)[:LINE]
+
+    def _manifold(self) -> dict[str, Tensor]:
+        """Where the grid of z goes; its cells hold equal mass of the prior."""
+        axis = self._quantiles(MESH)
+        if self.dimension == 1 and self.noise == 1:
+            z = self._quantiles(2 * MESH - 1).unsqueeze(-1)
+            low, high = self.prior.window
+            return {"ladder": torch.cat([(z - low) / (high - low), self._generate(z)], dim=1)}
+        if self.dimension == 2 and self.noise == 1:
+            z = self._quantiles(20 * MESH).unsqueeze(-1)
+            return {"thread": self._generate(z)}
+        if self.dimension == 2 and self.noise == 2:
+            mesh = self._generate(torch.cartesian_prod(axis, axis))
+            return {"mesh": mesh.reshape(MESH, MESH, 2)}
+        return {}
+
+    def _quantiles(self, points: int) -> Tensor:
+        share = torch.linspace(0.01, 0.99, points, device=self.real.device)
+        if isinstance(self.prior, Uniform):
+            return 2 * share - 1
+        z: Tensor = torch.special.ndtri(share)
+        return z
+
+    def _arrows(self) -> Tensor:
+        """Samples and the negative slope of the generator's loss there, ``(arrows, 2 dim)``."""
+        x = self.fake[:ARROWS].clone().requires_grad_()
+        with torch.enable_grad():
+            logits = self.discriminator(x).reshape(1, -1)
+            real = self._logits(self.real[:ARROWS]).reshape(1, -1)
+            cost = LOSSES[self.loss].generator(real, logits) * ARROWS
+            (slope,) = torch.autograd.grad(cost.sum(), x)
+        return torch.cat([x.detach(), -slope], dim=1)
+
+    def _optimal(self) -> dict[str, Tensor]:
+        return {"optimal": self.truth.optimal}
+
+    # -- the numbers ---------------------------------------------------------------------
+
+    def measures(self) -> dict[str, float]:
+        """V(D, G), the beliefs and, where the data has modes, how many are covered."""
+        real, fake = self._logits(self.real), self._logits(self.fake)
+        numbers = {
+            "real": real.sigmoid().mean().item(),
+            "fake": fake.sigmoid().mean().item(),
+            "value": value(real, fake).item(),
+            "outside": self._outside().float().mean().item(),
+        }
+        if self.data.modes is not None and isinstance(self.data, GaussianMixture):
+            std = float(self.data.std.max())
+            coverage = mode_coverage(self.fake.unsqueeze(0), self.data.modes, std)
+            numbers |= {
+                "modes": coverage.modes.item(),
+                "quality": coverage.high_quality.item(),
+            }
+        return numbers
+
+    def _outside(self) -> Tensor:
+        low, high = self.data.window
+        return ((self.fake < low) | (self.fake > high)).any(dim=-1)
+
+    @cached_property
+    def truth(self) -> Truth:
+        """D* and what follows from it, from the shares of both laws in the same cells."""
+        p, q = self._data_shares(), self._generated_shares()
+        low, high = self.data.window
+        half = (high - low) / CELLS / 2
+        middle = torch.linspace(low + half, high - half, CELLS, device=p.device)
+        x = torch.cartesian_prod(*[middle] * self.dimension).reshape(-1, self.dimension)
+        # One belief for all that is outside the window: D's mean on the generated samples.
+        logits = torch.cat([self._logits(x), self._logits(self.fake).mean().reshape(1)])
+        both = p + q
+        best = torch.where(both > 1e-5, p / both.clamp_min(1e-12), math.nan)
+        reached = -(p * F.softplus(-logits) + q * F.softplus(logits)).sum()
+        possible = torch.xlogy(p, p) + torch.xlogy(q, q) - torch.xlogy(both, both)
+        top = possible.sum()
+        cells = best[:-1]
+        return Truth(
+            cells if self.dimension == 1 else cells.reshape(CELLS, CELLS).T,
+            (top - reached).item(),
+            (top.item() + 2 * math.log(2)) / 2,
+        )
+
+    def _data_shares(self) -> Tensor:
+        """The data's mass in every cell and, last, outside the window."""
+        edges = self._axis(CELLS + 1)
+        if isinstance(self.data, Uniform):
+            low, high = self.data.low.unsqueeze(-1), self.data.high.unsqueeze(-1)
+            shares = ((edges - low) / (high - low)).clamp(0, 1).diff(dim=-1).unsqueeze(0)
+            weights = torch.ones(1, device=edges.device)
+        else:
+            scaled = (edges - self.data.centers.unsqueeze(-1)) / self.data.std.reshape(-1, 1, 1)
+            shares = torch.special.ndtr(scaled).diff(dim=-1)
+            weights = self.data.weights
+        if self.dimension == 1:
+            cells = weights @ shares[:, 0]
+        else:
+            cells = torch.einsum("k,kx,ky->xy", weights, shares[:, 0], shares[:, 1]).flatten()
+        return torch.cat([cells, (1 - cells.sum()).clamp_min(0).reshape(1)])
+
+    def _generated_shares(self) -> Tensor:
+        """The same of the generator's law, by counting."""
+        x = self._generate(self.prior.sample((COUNTED,), self._random()))
+        low, high = self.data.window
+        cell = ((x - low) / (high - low) * CELLS).floor()
+        inside = ((cell >= 0) & (cell < CELLS)).all(dim=-1)
+        index = cell.clamp(0, CELLS - 1).long()
+        flat = index[:, 0] if self.dimension == 1 else index[:, 0] * CELLS + index[:, 1]
+        last = CELLS**self.dimension
+        counts = torch.bincount(torch.where(inside, flat, last), minlength=last + 1)
+        return counts.float() / COUNTED

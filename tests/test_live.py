@@ -1,0 +1,443 @@
+"""The live lab without a page: every control while it trains, the pictures as bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gan_course.distributions import GaussianMixture, Uniform, normal, ring
+from gan_course.lab import Driver, Lab
+from gan_course.lab.controls import CONTROLS, LAYERS
+from gan_course.lab.curves import MOST, Curves
+from gan_course.lab.frames import pack, pack_small, unpack
+from gan_course.lab.scene import CELLS, GRID, MESH, SHOWN, Scene
+from gan_course.lab.view import WINDOW
+from gan_course.losses import LOSSES
+from gan_course.networks import mlp
+from gan_course.theory import jensen_shannon
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    made = Lab(width=8, batch=32)
+    yield made
+    made.stop()
+
+
+def extremes(options: Any) -> list[Any]:
+    """The least, middle and largest stop of a slider, every entry of a menu."""
+    options = list(options)
+    return options if len(options) < 8 else [options[0], options[len(options) // 2], options[-1]]
+
+
+def weights(network: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in network.parameters()])
+
+
+def listen(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Any], bytes]]:
+    """Collect what the view sends."""
+    sent: list[tuple[dict[str, Any], bytes]] = []
+    monkeypatch.setattr(lab.view, "send", lambda head, blocks: sent.append((head, blocks[0])))
+    return sent
+
+
+# --- Controls -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name in CONTROLS if name != "data"])
+def test_each_control_at_its_extremes_while_training(lab: Lab, name: str) -> None:
+    lab.show(*LAYERS)
+    for value in [*LOSSES] if name == "loss" else extremes(CONTROLS[name].options):
+        lab.set(**{name: value})
+        lab.run(2)
+        assert lab.values[name] == value
+    assert lab.trainer.steps >= 2 or lab.note["kind"] == "error"
+
+
+def test_each_target_while_training(lab: Lab) -> None:
+    lab.show(*LAYERS)
+    for name in [*lab.targets, "ring"]:
+        lab.set(data=name)
+        lab.run(2)
+        assert lab.trainer.data.event_shape == lab.targets[name].event_shape
+
+
+def test_a_setting_acts_at_the_next_step_on_the_same_networks(lab: Lab) -> None:
+    generator = lab.trainer.generator
+    lab.set(k=7, loss="hinge", penalty="R1", weight=0.3, generator_rate=1e-4, prior="uniform")
+    assert lab.trainer.settings.k == 1
+    lab.run(1)
+    settings = lab.trainer.settings
+    assert (settings.k, settings.loss, settings.penalties) == (7, "hinge", {"R1": 0.3})
+    assert settings.generator_rate == 1e-4
+    assert isinstance(lab.trainer.prior, Uniform)
+    assert lab.trainer.generator is generator
+
+
+@pytest.mark.parametrize("change", [{"width": 4}, {"depth": 1}, {"noise": 3}, {"seed": 5}])
+def test_what_needs_new_networks_starts_again_and_says_so(lab: Lab, change: dict[str, Any]) -> None:
+    lab.run(3)
+    lab.set(**change)
+    lab.run(0)
+    assert lab.trainer.steps == 0
+    assert "Started again" in lab.note["text"]
+    assert CONTROLS[next(iter(change))].label in lab.note["text"]
+
+
+def test_data_of_the_same_dimension_changes_under_the_training(lab: Lab) -> None:
+    lab.run(3)
+    lab.set(data="grid")
+    lab.run(1)
+    assert lab.trainer.steps == 4
+    lab.set(data="two bumps (1-D)")
+    lab.run(1)
+    assert lab.trainer.steps == 1
+
+
+def test_the_same_seed_gives_the_same_training(lab: Lab) -> None:
+    lab.run(5)
+    first = weights(lab.trainer.generator)
+    lab.do("reset")
+    lab.run(5)
+    assert torch.equal(weights(lab.trainer.generator), first)
+    lab.set(seed=1)
+    lab.run(5)
+    assert not torch.equal(weights(lab.trainer.generator), first)
+
+
+def test_a_lab_leaves_the_global_random_state_alone() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    Lab(width=8).stop()
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_a_step_of_one_player_moves_that_player_only(lab: Lab) -> None:
+    players = {"D step": lab.trainer.discriminator, "G step": lab.trainer.generator}
+    for action, moved in players.items():
+        before = {name: weights(player) for name, player in players.items()}
+        lab.do(action)
+        lab.run(0)
+        for name, player in players.items():
+            assert torch.equal(before[name], weights(player)) is (player is not moved)
+        assert "did not move" in lab.note["text"]
+
+
+def test_bad_combinations_are_explained(lab: Lab) -> None:
+    lab.set(loss="wasserstein")
+    lab.run(0)
+    assert "unbounded" in lab.note["text"]
+    lab.set(penalty="WGAN-GP")
+    lab.run(0)
+    assert lab.note["text"] == ""
+
+
+WRONG: dict[str, Callable[[], object]] = {
+    "k = 0": lambda: Lab(k=0),
+    "k = 1.5": lambda: Lab(k=1.5),
+    "width = True": lambda: Lab(width=True),
+    "generator_rate = nan": lambda: Lab(generator_rate=math.nan),
+    "loss = 'cross'": lambda: Lab(loss="cross"),
+    "data = 'rings'": lambda: Lab("rings"),
+    "data = ": lambda: Lab(normal(3)),
+    "runs = 65": lambda: Lab(runs=65),
+    "widths = 3": lambda: Lab(widths=3),
+    "controls: 'kk'": lambda: Lab(controls=["kk"]),
+    "loss = 'x'": lambda: Lab(losses=["x"]),
+    "layers: 'fog'": lambda: Lab(layers=["fog"]),
+}
+
+
+@pytest.mark.parametrize("start", WRONG)
+def test_a_wrong_argument_is_named(start: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        WRONG[start]()
+    assert str(caught.value).startswith(start)
+
+
+# --- Failure ------------------------------------------------------------------------------
+
+
+def test_a_training_that_diverges_rests_says_so_and_offers_a_remedy(lab: Lab) -> None:
+    lab.run(2)
+    with torch.no_grad():
+        next(lab.trainer.generator.parameters()).fill_(torch.inf)
+    before = weights(lab.trainer.discriminator)
+    lab.driver.play()
+    lab.run(1)
+    assert not lab.driver.playing
+    assert "not finite" in lab.note["text"]
+    assert torch.equal(weights(lab.trainer.discriminator), before)
+    head, _ = lab.frame()
+    assert "tenth" in head["remedy"]["label"]
+    lab._receive({"kind": "remedy"})
+    lab.run(1)
+    assert lab.trainer.steps == 1
+    assert lab.values["generator_rate"] == pytest.approx(1e-4)
+    assert lab.frame()[0]["remedy"] is None
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"kind": "set", "values": {"k": -1}},
+        {"kind": "set", "values": {"colour": "red"}},
+        {"kind": "do", "action": "explode"},
+        {"kind": "layers", "layers": ["fog"]},
+        {"kind": "lift", "run": 3},
+        {"kind": "drawn", "points": [[0, 0]]},
+        {"kind": "unheard of"},
+    ],
+    ids=str,
+)
+def test_what_the_page_may_not_do_is_refused_in_the_picture(
+    lab: Lab, message: dict[str, Any]
+) -> None:
+    lab._receive(message)
+    lab.run(1)
+    assert lab.note["kind"] == "error"
+    assert lab.note["text"].startswith("Refused.")
+    assert lab.trainer.steps == 1
+
+
+# --- The task, the window, closing ----------------------------------------------------------
+
+
+def test_the_window_closes_without_a_page_and_opens_for_a_new_one() -> None:
+    async def scene() -> tuple[int, int]:
+        lab = Lab(width=4, batch=8)
+        lab.do("play")
+        before = -1
+        while lab.view.sent != before:
+            before = lab.view.sent
+            await asyncio.sleep(0.2)
+        steps = lab.trainer.steps
+        lab._receive({"kind": "hello"})
+        await asyncio.sleep(0.2)
+        more = lab.trainer.steps - steps
+        await lab.close()
+        return before, more
+
+    assert asyncio.run(scene())[0] == WINDOW
+    assert asyncio.run(scene())[1] > 0
+
+
+def test_acknowledged_pictures_make_room_and_draw_nothing(lab: Lab) -> None:
+    for _ in range(WINDOW):
+        lab.run(0)
+    assert not lab.view.ready()
+    lab._receive({"kind": "acknowledge", "number": 3})
+    assert lab.driver._apply() is False
+    assert lab.view.ready()
+    lab._receive({"kind": "acknowledge", "number": 10**6})  # of another kernel's
+    lab.driver._apply()
+    assert lab.view.acknowledged == lab.view.sent
+
+
+def test_running_the_cell_again_ends_the_old_lab() -> None:
+    async def scene() -> None:
+        old = Lab(width=4)
+        old.do("play")
+        new = Lab(width=4)
+        await asyncio.wait_for(old.driver.close(), 10)
+        assert old.view.comm is None
+        assert new.view.comm is not None
+        await new.close()
+
+    asyncio.run(scene())
+
+
+def test_what_goes_wrong_in_the_task_comes_out_of_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        lab = Lab(width=4)
+        monkeypatch.setattr(lab.trainer, "step", lambda: 1 / 0)
+        lab.do("play")
+        await asyncio.sleep(0.1)
+        await lab.close()
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(scene())
+
+
+def test_a_slow_speed_takes_few_steps() -> None:
+    async def scene() -> int:
+        taken: list[int] = []
+        driver = Driver(lambda: taken.append(1), lambda: None).start()
+        driver.speed = 1e-3  # the second step is due in a quarter of an hour
+        driver.post(driver.play)
+        await asyncio.sleep(0.1)
+        await driver.close()
+        return len(taken)
+
+    assert asyncio.run(scene()) == 1
+
+
+# --- Pictures as bytes ----------------------------------------------------------------------
+
+
+def test_a_picture_decodes_to_what_the_networks_say(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = listen(lab, monkeypatch)
+    lab.show(*LAYERS)
+    lab.run(3)
+    head, block = sent[-1]
+    arrays = unpack(head["layout"], block)
+    assert head["step"] == 3
+    assert len(block) == 4 * sum(array.size for array in arrays.values())
+    fake = torch.from_numpy(arrays["fake"])
+    torch.testing.assert_close(fake, lab.trainer.sample(SHOWN)[0])
+    low, high = head["window"]
+    # Rows run along y, columns along x.
+    corner = torch.tensor([[high, low], [low, high]])
+    expected = lab.trainer.discriminate(corner)[0]
+    assert arrays["belief"].shape == (GRID, GRID)
+    torch.testing.assert_close(torch.from_numpy(arrays["belief"][[0, -1], [-1, 0]]), expected)
+    assert arrays["mesh"].shape == (MESH, MESH, 2)
+
+
+def test_a_small_block_is_the_picture_up_to_rounding() -> None:
+    random = np.random.default_rng(0)
+    arrays = {
+        "fake": random.normal(size=(50, 2)).astype(np.float32),
+        "belief": random.random((4, 4)).astype(np.float32),
+        "optimal": np.array([0.5, np.nan], np.float32),
+        "none": np.zeros((0, 2), np.float32),
+        "flat": np.full(3, 7.0, np.float32),
+    }
+    layout, block = pack_small(arrays)
+    back = unpack(layout, block)
+    assert len(block) < 0.6 * len(pack(arrays)[1])
+    for name, array in arrays.items():
+        np.testing.assert_allclose(back[name], array, atol=0.003 if name == "belief" else 1e-4)
+
+
+def test_only_the_layers_that_are_on_are_sent(lab: Lab) -> None:
+    lab.show("real")
+    lab.run(0)
+    assert set(lab.frame()[1]) == {"real", "curves"}
+
+
+def test_looking_does_not_disturb_the_training(lab: Lab) -> None:
+    lab.show(*LAYERS)
+    lab.run(2)
+    state = lab.trainer.random.get_state()
+    before = weights(lab.trainer.generator)
+    lab.frame()
+    assert torch.equal(state, lab.trainer.random.get_state())
+    assert torch.equal(before, weights(lab.trainer.generator))
+    assert all(p.grad is None for p in lab.trainer.discriminator.parameters())
+
+
+def test_curves_stay_short_and_keep_the_whole_training() -> None:
+    curves = Curves()
+    for step in range(1, 5 * MOST):
+        curves.add(step, real=step / 2)
+        curves.measure(step, value=-step)
+    rows = curves.array()
+    assert rows.shape[1] <= MOST
+    assert rows[0, 0] < 10
+    assert rows[0, -1] > 4.9 * MOST
+    np.testing.assert_array_equal(rows[1], rows[0] / 2)
+    np.testing.assert_array_equal(rows[3], -rows[0])
+
+
+# --- What is said about the theory ----------------------------------------------------------
+
+
+def scene(data: GaussianMixture, prior: GaussianMixture | Uniform, loss: str) -> Scene:
+    torch.manual_seed(0)
+    generator = mlp(prior.event_shape[0], data.event_shape[0], depth=0)
+    return Scene(generator, mlp(data.event_shape[0], 1), data, prior, loss, seed=0)
+
+
+def affine(look: Scene, scale: float, shift: float) -> GaussianMixture:
+    """Make the generator ``scale z + shift``, and return its law."""
+    layer = look.generator[0]  # type: ignore[index]
+    with torch.no_grad():
+        layer.weight.copy_(scale * torch.eye(*layer.weight.shape))
+        layer.bias.fill_(shift)
+    return GaussianMixture(torch.full((1, look.dimension), shift), scale)
+
+
+@pytest.mark.parametrize("dimension", [1, 2])
+def test_the_divergence_of_gaussians_is_the_quadrature_s(dimension: int) -> None:
+    data = GaussianMixture(torch.zeros(1, dimension), 1.0)
+    look = scene(data, normal(dimension), "minimax")
+    law = affine(look, 0.8, 0.5)
+    exact = jensen_shannon(data, law)
+    # Sorting loses a little, and 8,000 samples add about cells/(8 samples) of their own.
+    assert look.truth.divergence == pytest.approx(exact, abs=0.025)
+    assert look.truth.gap > 0
+
+
+def test_the_gap_closes_for_the_best_discriminator() -> None:
+    data = GaussianMixture([0.0], 1.0)
+    look = scene(data, normal(1), "minimax")
+    law = affine(look, 1.0, 0.7)
+
+    class Best(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (data.log_prob(x) - law.log_prob(x)).unsqueeze(-1)
+
+    best = Scene(look.generator, Best(), data, normal(1), "minimax", seed=0)
+    assert 0 <= best.truth.gap < 0.01
+    assert look.truth.gap > 0.05
+    x = torch.linspace(*data.window, 2 * CELLS + 1)[1::2]
+    expected = torch.sigmoid(Best()(x.unsqueeze(-1)).squeeze(-1))
+    seen = look.truth.optimal
+    # In the tails a cell holds a handful of samples, and D* there is chance.
+    middle = (x > -1) & (x < 1.7)
+    torch.testing.assert_close(seen[middle], expected[middle], atol=0.12, rtol=0)
+
+
+def test_the_density_on_the_line_is_that_of_the_generator() -> None:
+    data = GaussianMixture([0.0], 1.0)
+    look = scene(data, normal(1), "minimax")
+    law = affine(look, 0.5, 0.3)
+    arrays = look.arrays(["belief"])
+    x = torch.linspace(*data.window, len(arrays["q"]))
+    torch.testing.assert_close(arrays["q"], law.log_prob(x.unsqueeze(-1)).exp(), atol=0.01, rtol=0)
+    torch.testing.assert_close(arrays["p"], data.log_prob(x.unsqueeze(-1)).exp())
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_an_arrow_points_down_the_generator_s_loss(loss: str) -> None:
+    look = scene(ring(std=0.05), normal(2), loss)
+    x, slope = look.arrays(["arrows"])["arrows"].split(2, dim=1)
+    logits = look.discriminator
+    real = logits(look.real[: len(x)]).T
+
+    def cost(points: torch.Tensor) -> torch.Tensor:
+        return LOSSES[loss].generator(real, logits(points).T) * len(x)
+
+    moved = x.clone()
+    moved[0] += 1e-2 * slope[0]
+    predicted = -1e-2 * slope[0].square().sum()
+    torch.testing.assert_close(cost(moved)[0] - cost(x)[0], predicted, atol=2e-4, rtol=0.15)
+
+
+def test_the_shares_of_both_laws_add_up_to_one(lab: Lab) -> None:
+    for name in lab.targets:
+        lab.set(data=name)
+        lab.run(1)
+        look = Scene.of(lab.trainer)
+        assert look._data_shares().sum().item() == pytest.approx(1, abs=1e-4)
+        assert look._generated_shares().sum().item() == pytest.approx(1, abs=1e-4)
+        assert look.truth.gap >= 0
+        assert -1e-6 <= look.truth.divergence <= math.log(2) + 1e-6
+
+
+def test_the_view_names_every_control(lab: Lab) -> None:
+    page = lab.view.page
+    assert [control["name"] for control in page["controls"]] == list(CONTROLS)
+    for control in page["controls"]:
+        assert control["label"] and control["help"] and control["chapter"]
+        assert len(control["labels"]) == len(control["options"])
