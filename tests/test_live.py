@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import math
+import re
+import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -441,3 +446,152 @@ def test_the_view_names_every_control(lab: Lab) -> None:
     for control in page["controls"]:
         assert control["label"] and control["help"] and control["chapter"]
         assert len(control["labels"]) == len(control["options"])
+
+
+# --- The wall -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def wall() -> Iterator[Lab]:
+    made = Lab(runs=16, width=8, batch=32)
+    yield made
+    made.stop()
+
+
+def test_a_wall_trains_all_runs_and_shows_each(wall: Lab) -> None:
+    wall.run(3)
+    head, arrays = wall.frame()
+    assert arrays["wall"].shape[0] == arrays["covered"].shape[0] == wall.trainer.runs == 16
+    assert len({row.tobytes() for row in arrays["wall"]}) == 16
+    assert head["run"] == 0
+
+
+def test_a_run_lifted_off_the_wall_is_the_one_in_the_main_view(wall: Lab) -> None:
+    wall.run(3)
+    wall._receive({"kind": "lift", "run": 5})
+    wall.run(2)
+    head, arrays = wall.frame()
+    assert head["run"] == 5
+    expected = wall.trainer.sample(SHOWN)[5]
+    lone = Scene.of(wall.trainer, 5)
+    torch.testing.assert_close(torch.from_numpy(arrays["fake"]), lone.fake)
+    # The networks are those of run 5; the noise is the lone view's own.
+    assert expected.mean(dim=0).sub(lone.fake.mean(dim=0)).abs().max() < 0.2
+    assert arrays["curves"].shape[1] == 5
+
+
+def test_a_run_of_the_wall_that_breaks_stops_alone(wall: Lab) -> None:
+    with torch.no_grad():
+        next(wall.trainer.generator.parameters())[3] = torch.inf
+    wall.run(2)
+    assert wall.trainer.steps == 2
+    assert wall.note["text"].startswith("1 of 16 runs stopped")
+
+
+# --- Slow motion ------------------------------------------------------------------------------
+
+
+def test_a_round_in_slow_motion_is_a_step(lab: Lab) -> None:
+    lab.set(k=2)
+    lab.run(3)
+    expected = weights(lab.trainer.discriminator), weights(lab.trainer.generator)
+    lab.do("reset")
+    lab.do("slow motion")
+    lab.run(0)
+    texts = []
+    while lab.trainer.steps < 3:
+        lab.run(1)
+        assert lab._piece is not None
+        texts.append(lab._piece.text)
+    assert torch.equal(expected[0], weights(lab.trainer.discriminator))
+    assert torch.equal(expected[1], weights(lab.trainer.generator))
+    assert len(texts[:11]) == len(set(texts[:11])) == 2 * 4 + 3
+    assert texts[0].startswith("D step 1 of 2")
+
+
+def test_slow_motion_shows_the_batch_that_the_step_uses(lab: Lab) -> None:
+    lab.do("slow motion")
+    lab.run(1)
+    piece = lab._piece
+    assert piece is not None and piece.real is not None and piece.fake is not None
+    assert lab.frame()[1]["real"].shape == (32, 2)
+    beliefs = [lab.trainer.discriminate(batch)[0].mean() for batch in (piece.real, piece.fake)]
+    step = lab.trainer.discriminator_step()
+    torch.testing.assert_close(torch.stack(beliefs), torch.cat([step.real, step.fake]))
+
+
+def test_leaving_slow_motion_finishes_the_round(lab: Lab) -> None:
+    lab.do("slow motion")
+    lab.run(2)
+    lab.do("slow motion")
+    lab.run(1)
+    assert lab.trainer.steps == 2
+    assert lab.frame()[0]["piece"] is None
+
+
+# --- Drawn by hand ----------------------------------------------------------------------------
+
+
+def test_what_is_drawn_becomes_the_data(lab: Lab) -> None:
+    lab.run(2)
+    lab._receive({"kind": "drawn", "points": [[0, 0], [0.5, 0.5], [1, 0]]})
+    lab.run(1)
+    assert lab.values["data"] == "drawn"
+    assert lab.trainer.steps == 3
+    assert lab.trainer.data.sample((200,)).mean().item() == pytest.approx(1 / 3, abs=0.15)
+    lab.set(data="ring")
+    lab.set(data="drawn")
+
+
+@pytest.mark.parametrize("points", [[[0, 0]], [[0], [1]], [[0, math.nan], [1, 1]], []], ids=str)
+def test_a_bad_drawing_is_refused(lab: Lab, points: list[list[float]]) -> None:
+    with pytest.raises(ValueError, match="points"):
+        lab.draw_data(points)
+
+
+# --- Replay -----------------------------------------------------------------------------------
+
+
+def recorded(page: str) -> tuple[dict[str, Any], list[dict[str, np.ndarray]]]:
+    """Read a page's recording as its JavaScript does."""
+    match = re.search(r'id="recording">(.*?)</script>', page, re.DOTALL)
+    assert match is not None
+    recording = json.loads(match[1])
+    block = zlib.decompress(base64.b64decode(recording["block"]))
+    arrays, start = [], 0
+    for part in [*recording["heads"], recording["curves"]]:
+        arrays.append(unpack(part["layout"], block[start : start + part["bytes"]]))
+        start += part["bytes"]
+    assert start == len(block)
+    return recording, arrays
+
+
+def test_a_recording_holds_the_training_that_a_lab_shows(lab: Lab, tmp_path: Path) -> None:
+    path = lab.record(tmp_path / "run.html", steps=25, every=10)
+    recording, arrays = recorded(path.read_text(encoding="utf-8"))
+    assert [head["step"] for head in recording["heads"]] == [0, 10, 20, 25]
+    _, last = lab.frame()
+    np.testing.assert_allclose(arrays[-2]["fake"], last["fake"], atol=1e-3)
+    np.testing.assert_allclose(arrays[-2]["belief"], last["belief"], atol=0.003)
+    np.testing.assert_array_equal(arrays[-1]["curves"], last["curves"])
+
+
+def test_a_replay_needs_nothing_from_outside_and_escapes_what_it_holds(
+    lab: Lab, tmp_path: Path
+) -> None:
+    lab.note = {"kind": "info", "text": "</script><script>alert(1)</script>"}
+    page = lab.record(tmp_path / "run.html", steps=1).read_text(encoding="utf-8")
+    assert "alert(1)</script>" not in page
+    assert not re.search(r"https?://|@import|\bsrc=|import\s*\(", page)
+    assert recorded(page)[0]["heads"][0]["note"] == lab.note
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"steps": 0}, "steps = 0"), ({"every": 0}, "every = 0"), ({"path": "a.gif"}, "path = ")],
+)
+def test_a_wrong_recording_is_named(
+    lab: Lab, tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        lab.record(**{"path": tmp_path / "a.html", **options})

@@ -5,7 +5,7 @@ const REAL = "#0072B2";
 const FAKE = "#D55E00";
 const JUDGE = "#00A383";
 const MESH = "#CC79A7";
-const SHADE = 0.55; // how strongly D's surface covers the paper
+const SHADE = 0.5; // how strongly D's surface covers the paper
 const ACKNOWLEDGE_MS = 100;
 const SPEAK_MS = 1500; // a screen reader cannot follow thirty labels a second
 
@@ -204,7 +204,7 @@ function dots(context, { data }, place, color, size) {
   }
 }
 
-function crosses(context, { data }, place, color, size, ink) {
+function crosses(context, { data }, place, color, size, paper) {
   context.beginPath();
   for (let i = 0; i < data.length; i += 2) {
     const x = place.x(data[i]);
@@ -214,8 +214,13 @@ function crosses(context, { data }, place, color, size, ink) {
     context.moveTo(x - size, y + size);
     context.lineTo(x + size, y - size);
   }
+  context.globalAlpha *= 0.6; // a rim that sets the crosses off their own colour's shade
+  context.strokeStyle = paper;
+  context.lineWidth = 2.6;
+  context.stroke();
+  context.globalAlpha /= 0.6;
   context.strokeStyle = color;
-  context.lineWidth = ink;
+  context.lineWidth = 1.2;
   context.stroke();
 }
 
@@ -223,6 +228,7 @@ function crosses(context, { data }, place, color, size, ink) {
 function drawMesh(context, { shape, data }, place) {
   const side = shape[0];
   const corner = (i, j) => [place.x(data[2 * (i * side + j)]), place.y(data[2 * (i * side + j) + 1])];
+  const whole = context.globalAlpha;
   context.strokeStyle = context.fillStyle = MESH;
   context.lineWidth = 0.8;
   for (let i = 0; i < side - 1; i++) {
@@ -231,13 +237,12 @@ function drawMesh(context, { shape, data }, place) {
       context.beginPath();
       cell.forEach(([x, y]) => context.lineTo(x, y));
       context.closePath();
-      context.globalAlpha = Math.min(0.6, (0.0015 * place.width * place.width) / (area(cell) + 1));
+      context.globalAlpha = whole * Math.min(0.6, (0.0015 * place.width * place.width) / (area(cell) + 1));
       context.fill();
-      context.globalAlpha = 0.9;
+      context.globalAlpha = 0.9 * whole;
       context.stroke();
     }
   }
-  context.globalAlpha = 1;
 }
 
 function area(cell) {
@@ -288,14 +293,22 @@ function arrow(context, x, y, dx, dy, head) {
 
 function drawPlane(context, size, head, arrays, colors) {
   const place = plane(head, size);
-  if (arrays.optimal) paintSurface(context, arrays.optimal, size, colors.paper, false);
-  else if (arrays.belief) paintSurface(context, arrays.belief, size, colors.paper, true);
-  if (arrays.mesh) drawMesh(context, arrays.mesh, place);
-  if (arrays.thread) drawThread(context, arrays.thread, place);
-  if (arrays.belief) traceHalf(context, arrays.belief, size, colors.ink);
-  if (arrays.real) dots(context, arrays.real, place, REAL, 2.6);
-  if (arrays.fake) crosses(context, arrays.fake, place, FAKE, 2.2, 1.1);
-  if (arrays.arrows) drawArrows(context, arrays.arrows, place, colors.ink);
+  const { paper, ink } = colors;
+  const layer = (name, array, paint) => {
+    if (!array) return;
+    // In slow motion, what is not spoken of fades.
+    context.globalAlpha = head.piece && !head.piece.highlight.includes(name) ? 0.3 : 1;
+    paint(context, array);
+    context.globalAlpha = 1;
+  };
+  const surface = arrays.optimal ? "optimal" : "belief";
+  layer(surface, arrays[surface], (c, a) => paintSurface(c, a, size, paper, surface === "belief"));
+  layer("manifold", arrays.mesh, (c, a) => drawMesh(c, a, place));
+  layer("manifold", arrays.thread, (c, a) => drawThread(c, a, place));
+  layer("belief", arrays.belief, (c, a) => traceHalf(c, a, size, ink));
+  layer("real", arrays.real, (c, a) => dots(c, a, place, REAL, 2.6));
+  layer("generated", arrays.fake, (c, a) => crosses(c, a, place, FAKE, 2.2, paper));
+  layer("arrows", arrays.arrows, (c, a) => drawArrows(c, a, place, ink));
 }
 
 // ---------------------------------------------------------------------------------------
@@ -310,22 +323,38 @@ function drawLine(context, size, head, arrays, colors) {
   baseline(context, size, y, colors.ink);
   const curve = (array, color, dash, width) => {
     if (!array) return;
+    let pen = "moveTo"; // a gap where there is no number
     context.beginPath();
     array.data.forEach((v, i) => {
       const place = ((i + (array.cells ? 0.5 : 0)) / (array.data.length - (array.cells ? 0 : 1))) * size;
-      if (Number.isNaN(v)) context.stroke(), context.beginPath();
-      else context.lineTo(place, y(v));
+      if (Number.isNaN(v)) pen = "moveTo";
+      else context[pen](place, y(v)), (pen = "lineTo");
     });
     stroke(context, color, dash, width);
   };
-  curve(arrays.p, REAL, [2, 3], 2.6);
-  curve(arrays.q, FAKE, [], 2);
-  curve(arrays.optimal && { ...arrays.optimal, cells: true }, colors.ink, [1, 3], 2);
-  curve(arrays.belief, JUDGE, [7, 4], 2);
+  const curves = [
+    ["p_data", arrays.p, REAL, [2, 3], 2.6],
+    ["p_g", arrays.q, FAKE, [], 2],
+    ["D*", arrays.optimal && { ...arrays.optimal, cells: true }, colors.ink, [1, 3], 2],
+    ["D", arrays.belief, JUDGE, [7, 4], 2],
+  ];
+  curves.forEach(([name, ...rest], i) => {
+    curve(...rest);
+    if (rest[0]) legend(context, name, rest[1], rest[2], size - 56, 14 + 14 * i, colors.ink);
+  });
   if (arrays.real) rug(context, arrays.real, x, floor + 3, REAL);
   if (arrays.fake) rug(context, arrays.fake, x, floor + 11, FAKE);
   if (arrays.ladder) drawLadder(context, arrays.ladder, size, x, floor + 20, colors.ink);
   if (arrays.arrows) drawPulls(context, arrays.arrows, x, floor + 15, size, head, colors.ink);
+}
+
+function legend(context, name, color, dash, x, y, ink) {
+  context.beginPath();
+  context.moveTo(x, y - 4);
+  context.lineTo(x + 18, y - 4);
+  stroke(context, color, dash, 2);
+  context.fillStyle = ink;
+  context.fillText(name, x + 22, y);
 }
 
 function stroke(context, color, dash, width) {
@@ -435,17 +464,20 @@ export function mount(root, page, send) {
     canvas: make("canvas", { className: "gan-view", role: "img", ariaLabel: "The lab is starting." }),
     note: make("p", { className: "gan-note", role: "status" }),
     remedy: make("button", { className: "gan-remedy", hidden: true, onclick: () => send({ kind: "remedy" }) }),
+    piece: make("p", { className: "gan-piece", role: "status", hidden: true }),
     facts: make("p", { className: "gan-facts" }),
     help: make("p", { className: "gan-help", id: `${id}-help` }),
     values: new Map(),
     layers: new Map(),
     curves: [],
+    wall: [],
   };
   const state = { head: null, arrays: null, spoken: 0 };
   const lab = make(
     "div",
     { className: "gan-lab", role: "group", ariaLabel: "GAN lab" },
     toolbar(parts, page, send),
+    parts.piece,
     make(
       "div",
       { className: "gan-stage" },
@@ -461,10 +493,12 @@ export function mount(root, page, send) {
       make("div", { className: "gan-side" }, controls(parts, page, send), curveBoxes(parts)),
     ),
   );
+  if (page.runs > 1) lab.append(buildWall(parts, page.runs, send));
   // JupyterLab would take arrow keys and letters for itself.
   lab.setAttribute("data-lm-suppress-shortcuts", "true");
   root.append(lab);
   const redraw = () => state.head && draw(lab, parts, state);
+  parts.redraw = redraw;
   return {
     lab,
     parts,
@@ -491,8 +525,134 @@ function toolbar(parts, page, send) {
   );
   button("D step", "Move the discriminator once. The shade changes, the crosses stay.", act("D step"));
   button("G step", "Move the generator once. The crosses move, the shade stays.", act("G step"));
+  parts.slow = button("Slow motion", "One round in slow motion: the pieces of each step in turn.", act("slow motion"));
+  if (page.controls.some(({ name }) => name === "data")) drawingButton(parts, button, send);
   button("Reset", "Fresh networks from the same seed; the settings stay.", act("reset"));
   return bar;
+}
+
+// ---------------------------------------------------------------------------------------
+// Drawing a distribution by hand, with the pointer or with the keyboard
+
+const DRAWING =
+  "Drag across the picture, and let go to train on what you drew. By keyboard: arrow keys move, " +
+  "Space leaves a point, Enter is done, Escape gives up.";
+
+function drawingButton(parts, button, send) {
+  const pad = { on: false, points: [], cursor: [0.5, 0.5] };
+  const press = button("Draw data", `Draw a distribution of your own. ${DRAWING}`, () => {
+    switchPad(parts, pad, press, !pad.on);
+  });
+  const done = () => {
+    const points = thin(pad.points, 400);
+    switchPad(parts, pad, press, false);
+    if (points.length) send({ kind: "drawn", points });
+  };
+  parts.pad = pad;
+  const canvas = parts.canvas;
+  canvas.addEventListener("pointerdown", (event) => {
+    if (pad.on) canvas.setPointerCapture(event.pointerId), leave(parts, pad, ...where(canvas, event));
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (pad.on && event.buttons) leave(parts, pad, ...where(canvas, event));
+  });
+  canvas.addEventListener("pointerup", () => pad.on && pad.points.length > 1 && done());
+  canvas.addEventListener("keydown", (event) => {
+    if (pad.on) key(parts, pad, event, done, () => switchPad(parts, pad, press, false));
+  });
+}
+
+function switchPad(parts, pad, press, on) {
+  Object.assign(pad, { on, points: [], cursor: [0.5, 0.5] });
+  press.setAttribute("aria-pressed", String(on));
+  parts.canvas.classList.toggle("gan-pad", on);
+  parts.canvas.tabIndex = on ? 0 : -1;
+  if (on) parts.canvas.focus();
+  parts.help.textContent = on ? DRAWING : "";
+  parts.redraw();
+}
+
+function where(canvas, event) {
+  const box = canvas.getBoundingClientRect();
+  return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+}
+
+/** Leave a point at a place given as shares of the canvas. */
+function leave(parts, pad, across, down) {
+  const [low, high] = parts.window;
+  pad.points.push([low + across * (high - low), high - down * (high - low)]);
+  parts.redraw();
+}
+
+const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+function key(parts, pad, event, done, give_up) {
+  const move = MOVES[event.key];
+  if (move) pad.cursor = pad.cursor.map((v, i) => Math.min(1, Math.max(0, v + 0.02 * move[i])));
+  else if (event.key === " ") leave(parts, pad, ...pad.cursor);
+  else if (event.key === "Enter") done();
+  else if (event.key === "Escape") give_up();
+  else return;
+  event.preventDefault();
+  parts.redraw();
+}
+
+function thin(points, most) {
+  const stride = Math.ceil(points.length / most) || 1;
+  return points.filter((_, i) => i % stride === 0);
+}
+
+function drawPad(context, size, head, pad, ink) {
+  const place = plane(head, size);
+  dots(context, { data: pad.points.flat() }, place, REAL, 7);
+  const [x, y] = pad.cursor.map((v) => v * size);
+  context.strokeStyle = ink;
+  context.lineWidth = 1;
+  context.strokeRect(x - 6, y - 6, 12, 12);
+}
+
+// ---------------------------------------------------------------------------------------
+// The wall: every run in small, a button each
+
+function buildWall(parts, runs, send) {
+  const box = make("div", { className: "gan-wall", role: "group", ariaLabel: "All runs" });
+  for (let run = 0; run < runs; run++) {
+    const canvas = make("canvas", {});
+    const button = make("button", { onclick: () => send({ kind: "lift", run }) }, canvas);
+    box.append(button);
+    parts.wall.push({ button, canvas });
+  }
+  return box;
+}
+
+function drawWall(parts, head, arrays, colors, speaking) {
+  if (!arrays.wall) return;
+  const [, samples, axes] = arrays.wall.shape;
+  parts.wall.forEach(({ button, canvas }, run) => {
+    const { context, width } = surface(canvas, 1);
+    const place = plane(head, width);
+    const own = arrays.wall.data.subarray(run * samples * axes, (run + 1) * samples * axes);
+    const some = arrays.real ? arrays.real.data.subarray(0, 80 * axes) : [];
+    if (axes === 2) {
+      context.globalAlpha = 0.4;
+      dots(context, { data: some }, place, REAL, 1.5);
+      context.globalAlpha = 1;
+      dots(context, { data: own }, place, FAKE, 1.8);
+    } else {
+      rug(context, { data: some }, place.x, width / 2 - 8, REAL);
+      rug(context, { data: own }, place.x, width / 2, FAKE);
+    }
+    button.setAttribute("aria-pressed", String(run === head.run));
+    if (speaking || !button.ariaLabel) {
+      const modes = arrays.covered ? `, ${Math.round(arrays.covered.data[run])} of ${head.modes} modes` : "";
+      button.ariaLabel = button.title = `Run ${run + 1}${modes}`;
+    }
+    if (arrays.covered) {
+      context.fillStyle = colors.ink;
+      context.font = `9px ${colors.font}`;
+      context.fillText(String(Math.round(arrays.covered.data[run])), 2, 9);
+    }
+  });
 }
 
 /** Say what a control does, in the help line and to a screen reader. */
@@ -620,9 +780,12 @@ function draw(lab, parts, state) {
   const { context, width } = surface(parts.canvas, 1);
   context.font = `11px ${colors.font}`;
   (head.dimension === 1 ? drawLine : drawPlane)(context, width, head, arrays, colors);
+  parts.window = head.window;
+  if (parts.pad?.on) drawPad(context, width, head, parts.pad, colors.ink);
   drawCurves(parts, head, arrays, colors);
   tell(parts, head);
-  speak(parts, state);
+  const speaking = speak(parts, state);
+  drawWall(parts, head, arrays, colors, speaking);
 }
 
 function drawCurves(parts, head, arrays, colors) {
@@ -640,6 +803,9 @@ function drawCurves(parts, head, arrays, colors) {
 function tell(parts, head) {
   parts.playing = head.playing;
   if (parts.play) write(parts.play, head.playing ? "Pause" : "Play");
+  if (parts.slow) parts.slow.setAttribute("aria-pressed", String(head.slow));
+  parts.piece.hidden = !head.piece;
+  write(parts.piece, head.piece?.text ?? "");
   write(parts.facts, facts(head));
   write(parts.note, head.note.text);
   parts.note.dataset.kind = head.note.kind;
@@ -676,12 +842,13 @@ function number(value, digits = 3) {
 
 function speak(parts, state) {
   const now = performance.now();
-  if (state.head.playing && now - state.spoken < SPEAK_MS) return;
+  if (state.head.playing && now - state.spoken < SPEAK_MS) return false;
   state.spoken = now;
   const { real, fake } = state.head.measures;
   parts.canvas.ariaLabel =
     `Real and generated samples with the discriminator's opinion. ${facts(state.head)}. ` +
     `D averages ${number(real, 2)} on real and ${number(fake, 2)} on generated samples.`;
+  return true;
 }
 
 // ---------------------------------------------------------------------------------------
@@ -744,6 +911,106 @@ function render({ model, el }) {
     sizes.disconnect();
     model.off("msg:custom", receive);
   };
+}
+
+// ---------------------------------------------------------------------------------------
+// Without a kernel: a recording, with a time scrubber; `replay.py` writes it
+
+const ARRAYS = {
+  real: ["real"],
+  generated: ["fake"],
+  belief: ["belief", "p", "q"],
+  manifold: ["mesh", "thread", "ladder"],
+  arrows: ["arrows"],
+  optimal: ["optimal"],
+};
+const PICTURE_MS = 60;
+
+async function unpacked(block) {
+  const bytes = Uint8Array.from(atob(block), (character) => character.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Response(stream).arrayBuffer();
+}
+
+/** The pictures of a recording, each with the part of the curves that it had. */
+async function pictures({ heads, curves, block }) {
+  const buffer = await unpacked(block);
+  let start = 0;
+  const part = ({ layout, bytes }) => {
+    const arrays = decode(layout, new DataView(buffer, start, bytes));
+    start += bytes;
+    return arrays;
+  };
+  const frames = heads.map((head) => ({ head, arrays: part(head) }));
+  const whole = part(curves).curves;
+  frames.forEach(({ head, arrays }) => (arrays.curves = until(whole, head.step)));
+  return frames;
+}
+
+/** The curves up to a step. */
+function until({ shape: [rows, columns], data }, step) {
+  const found = data.subarray(0, columns).findIndex((s) => s > step);
+  const kept = found < 0 ? columns : found;
+  const cut = new Float32Array(rows * kept);
+  for (let row = 0; row < rows; row++) cut.set(data.subarray(row * columns, row * columns + kept), row * kept);
+  return { shape: [rows, kept], data: cut };
+}
+
+/** Play a recording inside `root`. */
+export async function replay(root, recording) {
+  const frames = await pictures(recording);
+  const state = { at: 0, timer: 0, layers: frames[0].head.layers };
+  const view = mount(root, recording.page, (message) => {
+    if (message.kind === "layers") state.layers = message.layers;
+    show();
+  });
+  const { scrubber, play } = timeline(frames.length, (at) => ((state.at = at), show()), toggle);
+  view.lab.prepend(make("div", { className: "gan-bar" }, play, scrubber));
+
+  function show() {
+    const { head, arrays } = frames[state.at];
+    const hidden = Object.keys(ARRAYS).filter((name) => !state.layers.includes(name));
+    const shown = { ...arrays };
+    for (const array of hidden.flatMap((name) => ARRAYS[name])) delete shown[array];
+    scrubber.value = state.at;
+    scrubber.setAttribute("aria-valuetext", `step ${head.step}`);
+    view.show({ ...head, layers: state.layers }, shown);
+  }
+
+  function toggle() {
+    if (state.timer) stop();
+    else {
+      if (state.at === frames.length - 1) state.at = 0;
+      state.timer = setInterval(advance, PICTURE_MS);
+      play.textContent = "Pause";
+    }
+  }
+
+  function advance() {
+    state.at += 1;
+    show();
+    if (state.at === frames.length - 1) stop();
+  }
+
+  function stop() {
+    clearInterval(state.timer);
+    state.timer = 0;
+    play.textContent = "Play";
+  }
+
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", view.redraw);
+  new ResizeObserver(() => requestAnimationFrame(view.redraw)).observe(view.lab);
+  for (const [name, input] of view.parts.layers) {
+    input.parentElement.hidden = !frames[0].head.layers.includes(name); // not recorded
+  }
+  show();
+}
+
+function timeline(length, move, toggle) {
+  const scrubber = make("input", { type: "range", min: 0, max: length - 1, value: 0, className: "gan-time" });
+  scrubber.ariaLabel = "time";
+  scrubber.oninput = () => move(Number(scrubber.value));
+  return { scrubber, play: make("button", { textContent: "Play", onclick: toggle }) };
 }
 
 export default { render };

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,16 +19,21 @@ from gan_course.lab.controls import CONTROLS, LAYERS, NONE, TARGET_MENU, Control
 from gan_course.lab.curves import NAMES, Curves
 from gan_course.lab.driver import Driver
 from gan_course.lab.frames import Arrays, Head
+from gan_course.lab.replay import record, write
 from gan_course.lab.scene import Scene, Target
+from gan_course.lab.slow import Piece, pieces
 from gan_course.lab.view import View
+from gan_course.metrics import mode_coverage
 from gan_course.networks import Ensemble, mlp
-from gan_course.training import NonFiniteError, Settings, Trainer
+from gan_course.training import NonFiniteError, Record, Settings, Trainer
 
 GIVEN, DRAWN = "given", "drawn"
 #: What a reader's layers are at the start.
 SHOWN_LAYERS = ("real", "generated", "belief")
 #: Runs that a wall may hold, and samples shown of each.
 MOST_RUNS, THUMBNAIL = 64, 100
+#: Pieces in a second, in slow motion.
+SLOW = 0.6
 
 
 class Lab:
@@ -88,6 +93,7 @@ class Lab:
         self.view = View(self._page(controls), self._receive)
         self.driver = Driver(self._step, self._draw, limit=math.inf, ready=self.view.ready)
         self._remedy: dict[str, Any] | None = None
+        self._slow = False
         self._restart()
         self._tune()
         self._advise()
@@ -116,7 +122,7 @@ class Lab:
         self.driver.post(partial(self._change, changes))
 
     def do(self, action: str) -> None:
-        """Press a button: one of ``play``, ``pause``, ``D step``, ``G step``, ``reset``.
+        """Press a button: ``play``, ``pause``, ``D step``, ``G step``, ``reset``, ``slow motion``.
 
         Raises:
             ValueError: there is no such button.
@@ -150,15 +156,41 @@ class Lab:
         Raises:
             ValueError: there are fewer than two points, or they are not in the plane.
         """
-        target = _checked_target("points", drawn(points))
-        if target.event_shape != (2,):
-            raise ValueError(f"points have {target.event_shape[0]} coordinates: expected 2")
+        place = torch.as_tensor(points, dtype=torch.float32)
+        if place.dim() != 2 or place.shape[1] != 2 or not bool(place.isfinite().all()):
+            raise ValueError(
+                f"points have shape {tuple(place.shape)}: expected (points, 2), finite"
+            )
+        # Narrow enough that a line stays a line.
+        target = drawn(place, std=max(0.02 * float(place.max() - place.min()), 1e-3))
         self.driver.post(partial(self._use_drawing, target))
 
     def run(self, steps: int) -> Trainer:
         """Take steps here and now, without a page, and return the trainer."""
         self.driver.run(steps)
         return self.trainer
+
+    def record(self, path: str | Path, steps: int = 1000, every: int = 10) -> Path:
+        """Train for ``steps`` steps, without a page, and write a page that replays it.
+
+        The file needs no kernel and no network; it opens from disk in any browser.
+
+        Args:
+            path: where to write; the name ends in ``.html``.
+            steps: how many to take from the present state.
+            every: steps from one picture to the next.
+
+        Raises:
+            ValueError: ``steps`` or ``every`` is below 1, or ``path`` is no HTML file.
+        """
+        for name, value in (("steps", steps), ("every", every)):
+            if value < 1:
+                raise ValueError(f"{name} = {value!r}: must be at least 1")
+        path = Path(path)
+        if path.suffix != ".html":
+            raise ValueError(f"path = {str(path)!r}: must end in .html")
+        write(path, record(self, steps, every), f"GAN: {self.values['data']}")
+        return path
 
     def stop(self) -> None:
         """End the training and its page."""
@@ -182,6 +214,7 @@ class Lab:
             "D step": self._discriminator_step,
             "G step": self._generator_step,
             "reset": self._reset,
+            "slow motion": self._toggle_slow_motion,
         }
 
     def _restart(self) -> None:
@@ -201,7 +234,9 @@ class Lab:
             seed=values["seed"],
             device=self.device,
         )
-        self.curves = Curves()
+        self.curves = [Curves() for _ in range(self.runs)]
+        self._pieces: Iterator[Piece] = iter(())
+        self._piece: Piece | None = None
         self._remedy = None
 
     def _network(self, inputs: int, outputs: int) -> nn.Module:
@@ -236,7 +271,7 @@ class Lab:
 
     def _tune(self) -> None:
         """Bring the trainer in line with the controls, networks aside."""
-        self.driver.speed = self.values["speed"] or math.inf
+        self.driver.speed = SLOW if self._slow else self.values["speed"] or math.inf
         self.trainer.set(**vars(self._settings()))
         self.trainer.data = self._target().to(self.trainer.device)
         prior = PRIORS[self.values["prior"]](self.values["noise"])
@@ -255,19 +290,40 @@ class Lab:
         self._advise()
 
     def _step(self) -> None:
+        """A step; in slow motion, the next piece of one."""
         try:
-            record = self.trainer.step()
+            if self._slow:
+                self._next_piece()
+            else:
+                self._note_down(self.trainer.step())
         except NonFiniteError as error:
             self._diverged(error)
-            return
-        run = self.run_shown
-        self.curves.add(
-            self.trainer.steps,
-            real=record.real[run].item(),
-            fake=record.fake[run].item(),
-            discriminator_gradient=record.discriminator_gradient[run].item(),
-            generator_gradient=record.generator_gradient[run].item(),
-        )
+
+    def _note_down(self, record: Record) -> None:
+        names = ("real", "fake", "discriminator_gradient", "generator_gradient")
+        columns = [getattr(record, name).tolist() for name in names]
+        for curves, row in zip(self.curves, zip(*columns, strict=True), strict=True):
+            curves.add(self.trainer.steps, **dict(zip(names, row, strict=True)))
+        if self.runs > 1 and bool(record.frozen.any()):
+            stopped = int(record.frozen.sum())
+            text = f"{stopped} of {self.runs} runs stopped at a loss that is not finite."
+            self.note = {"kind": "warning", "text": text}
+
+    def _next_piece(self) -> None:
+        piece = next(self._pieces, None)
+        if piece is None:
+            self._pieces = pieces(self.trainer, self.run_shown)
+            piece = next(self._pieces)
+        self._piece = piece
+
+    def _toggle_slow_motion(self) -> None:
+        """A round that was begun is finished at once, so that no half step is left."""
+        for _ in self._pieces:
+            pass
+        self._slow, self._piece = not self._slow, None
+        self._tune()
+        if self._slow:
+            self.driver.play()
 
     def _discriminator_step(self) -> None:
         try:
@@ -311,11 +367,17 @@ class Lab:
     def frame(self) -> tuple[Head, Arrays]:
         """Look at the training: the head and the arrays of a picture, see ``frames.py``."""
         scene = Scene.of(self.trainer, self.run_shown)
-        arrays = scene.arrays(self.layers)
+        piece = self._piece
+        layers = {*self.layers, *(piece.highlight if piece else ())}
+        arrays = scene.arrays([layer for layer in LAYERS if layer in layers])
+        if piece is not None and piece.real is not None and piece.fake is not None:
+            batches = {"real": piece.real, "fake": piece.fake}
+            arrays |= {name: batch for name, batch in batches.items() if name in arrays}
         measures = scene.measures()
         if "optimal" in self.layers:
             measures |= {"gap": scene.truth.gap, "divergence": scene.truth.divergence}
-        self.curves.measure(self.trainer.steps, **measures)
+        curves = self.curves[self.run_shown]
+        curves.measure(self.trainer.steps, **measures)
         head = {
             "kind": "frame",
             "step": self.trainer.steps,
@@ -329,13 +391,22 @@ class Lab:
             "note": self.note,
             "remedy": self._remedy,
             "run": self.run_shown,
+            "slow": self._slow,
+            "piece": None if piece is None else {"text": piece.text, "highlight": piece.highlight},
             "modes": 0 if scene.data.modes is None else len(scene.data.modes),
         }
-        numbers = {name: _numpy(array) for name, array in arrays.items()}
-        return head, {**numbers, "curves": self.curves.array(), **self._wall(head)}
+        numbers = {name: _numpy(array) for name, array in (arrays | self._wall(scene)).items()}
+        return head, {**numbers, "curves": curves.array()}
 
-    def _wall(self, head: Head) -> Arrays:
-        return {}
+    def _wall(self, scene: Scene) -> dict[str, torch.Tensor]:
+        """Some samples of every run, and how many modes each covers."""
+        if self.runs == 1:
+            return {}
+        samples = self.trainer.sample(THUMBNAIL)
+        if scene.data.modes is None or not isinstance(scene.data, GaussianMixture):
+            return {"wall": samples}
+        std = float(scene.data.std.max())
+        return {"wall": samples, "covered": mode_coverage(samples, scene.data.modes, std).modes}
 
     # -- the page --------------------------------------------------------------------------
 

@@ -1,0 +1,70 @@
+"""A training as one HTML file, which plays without a kernel and without a network."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gan_course.lab.frames import pack, pack_small
+
+if TYPE_CHECKING:
+    from gan_course.lab.lab import Lab
+
+HERE = Path(__file__).parent
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+{css}
+</style>
+<main id="lab"></main>
+<script type="application/json" id="recording">{recording}</script>
+<script type="module">
+{js}
+const recording = JSON.parse(document.getElementById("recording").textContent);
+replay(document.getElementById("lab"), recording);
+</script>
+</html>
+"""
+
+
+def record(lab: Lab, steps: int, every: int) -> dict[str, Any]:
+    """Train for ``steps`` steps, and keep a picture of the start and of every ``every`` steps.
+
+    Positions are kept in 16 bits, probabilities in 8; the curves only once.
+    """
+    lab.run(0)
+    last = lab.trainer.steps + steps
+    heads, blocks = [], []
+    while True:
+        head, arrays = lab.frame()
+        curves = arrays.pop("curves")
+        layout, block = pack_small(arrays)
+        heads.append({**head, "playing": False, "layout": layout, "bytes": len(block)})
+        blocks.append(block)
+        left = last - head["step"]
+        if left <= 0 or head["remedy"]:
+            break
+        lab.run(min(every, left))
+    layout, block = pack({"curves": curves})
+    return {
+        "page": {**lab.view.page, "controls": []},
+        "heads": heads,
+        "curves": {"layout": layout, "bytes": len(block)},
+        "block": base64.b64encode(zlib.compress(b"".join([*blocks, block]), 9)).decode("ascii"),
+    }
+
+
+def write(path: Path, recording: dict[str, Any], title: str) -> None:
+    """Write the page that plays ``recording``."""
+    # In a script element, "<" could end it; JSON has another way to write the same character.
+    data = json.dumps(recording, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    parts = {name: (HERE / f"lab.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
+    page = PAGE.format(title=html.escape(title), recording=data, **parts)
+    path.write_text(page, encoding="utf-8")
