@@ -21,7 +21,8 @@ def draw(seed: int = 0) -> Figure:
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     target = ring(std=0.05)
-    trainer = Trainer(mlp(2, 2, width=64), mlp(2, 1, width=64), target, seed=seed, device="cpu")
+    G, D = (mlp(2, outputs, width=64, activation="leaky relu") for outputs in (2, 1))
+    trainer = Trainer(G, D, target, seed=seed, device="cpu")
     real = target.sample((400,), torch.Generator().manual_seed(seed))
     figure = Figure(figsize=(10, 2.8), layout="constrained")
     for ax, until in zip(figure.subplots(1, len(MOMENTS)), MOMENTS, strict=True):

@@ -57,8 +57,8 @@ class Playground(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
     def _reset(self) -> None:
         torch.manual_seed(self.seed)
         self.trainer = Trainer(
-            mlp(2, 2, width=self.width),
-            mlp(2, 1, width=self.width),
+            mlp(2, 2, width=self.width, activation="leaky relu"),
+            mlp(2, 1, width=self.width, activation="leaky relu"),
             self.data,
             PRIORS[self.prior](2),
             self.settings,
