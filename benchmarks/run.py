@@ -1,6 +1,6 @@
 """Measure GAN-steps a second beside the loop that courses teach: ``make bench``.
 
-    python benchmarks/run.py [--quick]
+    python benchmarks/run.py [--quick] [--jax]
 
 All contenders do the same work in one process: the ring, batch 256, two hidden layers,
 non-saturating loss, Adam. First it is checked that they compute the same thing. Then they
@@ -102,15 +102,44 @@ def assert_same_work(k: int, r1: float, device: str) -> None:
     torch.testing.assert_close(measured, torch.tensor(losses), rtol=1e-4, atol=1e-5)
 
 
-def contenders(width: int, k: int, r1: float, runs: list[int], device: str) -> dict[str, Step]:
-    """Every contender's step by name; an ensemble's step is ``runs`` GAN-steps."""
+def assert_jax_does_the_same_work(k: int, r1: float) -> None:
+    """Fed the same batches, JAX and the plain loop follow one trajectory for 20 steps."""
+    import jax_loop  # noqa: PLC0415  # an extra
+    import numpy as np  # noqa: PLC0415
+
     torch.manual_seed(0)
-    plain = PlainLoop(mlp(2, 2, width=width), mlp(2, 1, width=width), k=k, r1=r1, device=device)
-    steps: dict[str, Step] = {"plain loop": plain.step}
-    steps["one run"] = trainer(width, k, r1, None, device).step
+    G, D = mlp(2, 2, width=16), mlp(2, 1, width=16)
+    players = tuple(jax_loop.fresh(jax_loop.weights(network)) for network in (G, D))
+    plain = PlainLoop(G, D, k=k, r1=r1, device="cpu")
+    for _ in range(20):
+        xs, zs = ring().sample((k, BATCH)), normal(2).sample((k + 1, BATCH))
+        order = iter([batch for pair in zip(xs, zs, strict=False) for batch in pair] + [zs[-1]])
+        plain.draw = lambda _, order=order: next(order)  # type: ignore[method-assign,misc]
+        players, theirs = jax_loop.step(players, xs.numpy(), zs.numpy(), r1)
+        ours = plain.step()
+    np.testing.assert_allclose(ours, [float(loss) for loss in theirs], rtol=1e-4, atol=1e-5)
+
+
+def contenders(
+    width: int, k: int, r1: float, runs: list[int], device: str, *, jax: bool
+) -> dict[str, tuple[Step, int]]:
+    """Every contender by name: what to call, and how many GAN-steps one call is."""
+    torch.manual_seed(0)
+    networks = [mlp(2, outputs, width=width) for outputs in (2, 1)]
+    plain = PlainLoop(*copy.deepcopy(networks), k=k, r1=r1, device=device)
+    found: dict[str, tuple[Step, int]] = {"plain loop": (plain.step, 1)}
+    found["one run"] = trainer(width, k, r1, None, device).step, 1
     for count in runs:
-        steps[f"ensemble of {count}"] = trainer(width, k, r1, count, device).step
-    return steps
+        found[f"ensemble of {count}"] = trainer(width, k, r1, count, device).step, count
+    if jax:
+        import jax_loop  # noqa: PLC0415  # an extra
+
+        for count in (1, *runs):
+            ours = [Ensemble(lambda n=n: copy.deepcopy(n), count).module for n in networks]
+            pair = networks if count == 1 else ours
+            call = jax_loop.program(*pair, count, ring(), k=k, batch=BATCH, r1=r1)
+            found[f"JAX, {count} run{'s' * (count > 1)}"] = call, count * jax_loop.SCAN
+    return found
 
 
 def rate(step: Step, seconds: float, device: str) -> float:
@@ -124,16 +153,18 @@ def rate(step: Step, seconds: float, device: str) -> float:
             torch.cuda.synchronize()
         return time.perf_counter() - start
 
+    elapsed(1)  # the first call may compile
     steps = max(1, int(seconds / elapsed(2) * 2))
     return steps / elapsed(steps)
 
 
-def measure(steps: dict[str, Step], rounds: int, seconds: float, device: str) -> dict[str, Any]:
-    """Median GAN-steps a second, their quartiles, and the ratio to the plain loop."""
+def measure(
+    steps: dict[str, tuple[Step, int]], rounds: int, seconds: float, device: str
+) -> dict[str, Any]:
+    """Median GAN-steps a second, the least and the most, and the ratio to the plain loop."""
     rates: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(rounds):
-        for name, step in steps.items():
-            count = int(name.rsplit(" ", 1)[-1]) if name.startswith("ensemble") else 1
+        for name, (step, count) in steps.items():
             rates[name].append(count * rate(step, seconds, device))
     plain = rates["plain loop"]
     return {
@@ -164,6 +195,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one short round, to see it run")
     parser.add_argument("--output", type=Path, help="where to write the results")
+    parser.add_argument("--jax", action="store_true", help="JAX competes, too")
     options = parser.parse_args()
     device = pick_device().type
     runs = [8, 64, 256] if device == "cpu" else [64, 1024, 4096]
@@ -172,11 +204,14 @@ def main() -> None:
         work, rounds, seconds, runs = WORK[:1], 1, 0.05, [8]
     for k, r1 in {(k, r1) for _, k, r1 in work}:
         assert_same_work(k, r1, device)
+        if options.jax:
+            assert_jax_does_the_same_work(k, r1)
 
     results: list[dict[str, Any]] = []
     for width, k, r1 in work:
         affordable = [count for count in runs if device != "cpu" or count * width <= 8192]
-        found = measure(contenders(width, k, r1, affordable, device), rounds, seconds, device)
+        competing = contenders(width, k, r1, affordable, device, jax=options.jax)
+        found = measure(competing, rounds, seconds, device)
         results.append({"width": width, "k": k, "R1": r1, "contenders": found})
         for name, row in found.items():
             print(
