@@ -42,7 +42,10 @@ class NonFiniteError(ArithmeticError):
     Attributes:
         step: number of the step that failed, counted from 1.
         network: ``"discriminator"`` or ``"generator"``.
+        history: the steps that :meth:`Trainer.train` had taken; ``None`` outside of it.
     """
+
+    history: History | None = None
 
     def __init__(self, step: int, network: str, loss: str) -> None:
         super().__init__(
@@ -425,7 +428,11 @@ class Trainer:
         bar = tqdm(range(steps), disable=quiet, delay=5 if progress is None else 0, leave=False)
         with _interrupts() as interrupted, bar:
             for _ in bar:
-                history.append(self.step())
+                try:
+                    history.append(self.step())
+                except NonFiniteError as error:
+                    error.history = history
+                    raise
                 if callback is not None:
                     callback(self)
                 if interrupted():

@@ -603,6 +603,8 @@ def test_a_bad_loss_never_reaches_the_weights(player: str, pair: str, value: flo
     with pytest.raises(NonFiniteError, match=message) as caught:
         ours.train(10)
     assert (caught.value.step, caught.value.network, ours.steps) == (3, player, 2)
+    assert caught.value.history is not None
+    assert len(caught.value.history) == 2  # what led to it can be drawn
     assert differing(state(ours), state(up_to_the_bad_update(healthy, player))) == []
 
 
