@@ -55,7 +55,7 @@ def unpack(layout: list[list[Any]], block: bytes) -> Arrays:
 
 
 def _range(array: NDArray[np.float32], kind: str) -> tuple[float, float]:
-    if kind != "u2" or not array.size:
+    if kind == "f4" or not array.size:
         return 0.0, 1.0
     return float(array.min()), float(array.max())
 

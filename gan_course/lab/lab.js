@@ -51,6 +51,8 @@ const CURVES = [
 // ---------------------------------------------------------------------------------------
 // Small helpers
 
+const FOCUSABLE = new Set(["a", "button", "canvas", "input", "select"]);
+
 /** Make an element; text goes in as text, so nothing in it is ever read as HTML. */
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -58,6 +60,8 @@ function make(tag, attributes = {}, ...children) {
     if (name in element && name !== "list") element[name] = value;
     else element.setAttribute(name, value);
   }
+  // JupyterLab would take the arrow keys and letters of whatever has the focus.
+  if (FOCUSABLE.has(tag)) element.setAttribute("data-lm-suppress-shortcuts", "true");
   element.append(...children);
   return element;
 }
@@ -473,6 +477,8 @@ export function mount(root, page, send) {
     wall: [],
   };
   const state = { head: null, arrays: null, spoken: 0 };
+  const wall = buildWall(parts, page.runs, send);
+  const settings = [controls(parts, page, send), curveBoxes(parts)];
   const lab = make(
     "div",
     { className: "gan-lab", role: "group", ariaLabel: "GAN lab" },
@@ -490,12 +496,10 @@ export function mount(root, page, send) {
         layerBoxes(parts, page, send),
         parts.help,
       ),
-      make("div", { className: "gan-side" }, controls(parts, page, send), curveBoxes(parts)),
+      make("div", { className: "gan-side" }, ...(page.runs > 1 ? [wall] : settings)),
     ),
+    ...(page.runs > 1 ? settings : []),
   );
-  if (page.runs > 1) lab.append(buildWall(parts, page.runs, send));
-  // JupyterLab would take arrow keys and letters for itself.
-  lab.setAttribute("data-lm-suppress-shortcuts", "true");
   root.append(lab);
   const redraw = () => state.head && draw(lab, parts, state);
   parts.redraw = redraw;
@@ -686,7 +690,7 @@ function controls(parts, page, send) {
 }
 
 function controlRow(parts, control, send) {
-  const output = make("output", {});
+  const output = make("span", { className: "gan-value" });
   const change = (value) => send({ kind: "set", values: { [control.name]: value } });
   const build = control.menu ? menu : control.options.length > 100 ? numberBox : slider;
   const { input, set } = build(control, output, change);

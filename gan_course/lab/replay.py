@@ -22,6 +22,7 @@ PAGE = """<!doctype html>
 <title>{title}</title>
 <style>
 {css}
+{dark}
 </style>
 <main id="lab"></main>
 <script type="application/json" id="recording">{recording}</script>
@@ -32,6 +33,21 @@ replay(document.getElementById("lab"), recording);
 </script>
 </html>
 """
+
+# In JupyterLab the theme gives these; here the reader's system does.
+DARK = """@media (prefers-color-scheme: dark) {
+  :root {
+    color-scheme: dark;
+    --jp-layout-color0: #111;
+    --jp-layout-color1: #1c1c1c;
+    --jp-layout-color2: #333;
+    --jp-ui-font-color1: #eee;
+    --jp-ui-font-color2: #aaa;
+    --jp-border-color2: #555;
+    --jp-brand-color1: #64b5f6;
+  }
+  body { background: #111; }
+}"""
 
 
 def record(lab: Lab, steps: int, every: int) -> dict[str, Any]:
@@ -66,5 +82,5 @@ def write(path: Path, recording: dict[str, Any], title: str) -> None:
     # In a script element, "<" could end it; JSON has another way to write the same character.
     data = json.dumps(recording, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     parts = {name: (HERE / f"lab.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
-    page = PAGE.format(title=html.escape(title), recording=data, **parts)
+    page = PAGE.format(title=html.escape(title), recording=data, dark=DARK, **parts)
     path.write_text(page, encoding="utf-8")
