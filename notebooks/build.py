@@ -6,7 +6,7 @@
 ``source/NN_topic.md`` becomes two notebooks, both executed:
 
 - ``NN_topic.ipynb``, the chapter. Lines between ``# BEGIN SOLUTION`` and
-  ``# END SOLUTION`` become one line ``...  # your code here`` (a solution that is one
+  ``# END SOLUTION`` become ``# your code here`` and ``...`` (a solution that is one
   assignment becomes ``name = ...``), and cells tagged ``solution`` are left out.
 - ``solutions/NN_topic.ipynb``: the cells tagged ``setup`` and the section
   ``## Exercises``, with the solutions.
@@ -91,8 +91,9 @@ def without_solutions(code: str) -> str:
 def _open(solution: re.Match[str]) -> str:
     indentation, body = solution.groups()
     assignment = re.fullmatch(r"\s*(\w+(?:: [^=\n]+)?) = [^\n]*\n", body)
-    kept = f"{assignment[1]} = " if assignment else ""
-    return f"{indentation}{kept}...  # your code here"
+    if assignment:
+        return f"{indentation}{assignment[1]} = ...  # your code here"
+    return f"{indentation}# your code here\n{indentation}..."
 
 
 def targets(source: Path) -> dict[Path, NotebookNode]:

@@ -152,7 +152,7 @@ def test_exercises_are_open_for_readers_and_right_in_the_solutions(path: Path) -
 
 def test_the_readers_notebook_is_open(source: Path) -> None:
     reader = build.chapter(source)
-    assert '    """Twice x."""\n    ...  # your code here\n' in code(reader)
+    assert '    """Twice x."""\n    # your code here\n    ...\n' in code(reader)
     assert "answer = ...  # your code here\nprint" in code(reader)
     assert "doubled" not in code(reader)
     assert "7" not in code(reader)
