@@ -284,6 +284,32 @@ def test_a_slow_speed_takes_few_steps() -> None:
     assert asyncio.run(scene()) == 1
 
 
+def test_a_move_in_the_middle_of_a_slice_is_answered_after_that_step() -> None:
+    log: list[str] = []
+
+    def step() -> None:
+        log.append("step")
+        driver.post(lambda: log.append("moved"))
+
+    driver = Driver(step, lambda: log.append("draw"))
+    driver.playing = True
+    driver._slice()
+    assert log == ["step", "moved", "draw"]
+
+
+def test_no_step_is_taken_while_no_picture_is_wanted() -> None:
+    log: list[str] = []
+    wanted = [False]
+    driver = Driver(lambda: log.append("step"), lambda: log.append("draw"), 1, lambda: wanted[0])
+    driver.playing = True
+    driver.post(lambda: log.append("moved"))
+    driver._slice()
+    assert log == ["moved"]
+    wanted[0] = True
+    driver._slice()
+    assert log == ["moved", "step", "draw"]
+
+
 # --- Pictures as bytes ----------------------------------------------------------------------
 
 

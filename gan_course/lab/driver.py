@@ -14,13 +14,14 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 Command = Callable[[], object]
 
 #: Seconds of training before the driver lets the kernel do something else.
 SLICE = 0.02
-#: Seconds from one slice to the next, if slice and picture take less: 32 pictures a second.
-PACE = 1 / 32
+#: Seconds from one slice to the next, if slice and picture take less: 36 pictures a second.
+PACE = 1 / 36
 #: Seconds that the kernel has between two slices at least, for messages and other cells.
 BREATH = 0.004
 
@@ -120,13 +121,21 @@ class Driver:
                 raise
             if self.playing and self.ready():
                 self._arm()
-                await asyncio.sleep(max(BREATH, PACE - (time.perf_counter() - start)))
+                await asyncio.sleep(BREATH)
+                await self._rest(PACE - (time.perf_counter() - start))
             else:
-                await self._wake.wait()
-                self._wake.clear()
+                await self._rest(None)
+
+    async def _rest(self, seconds: float | None) -> None:
+        """Sleep until something is posted, and no longer than ``seconds``."""
+        if seconds is None or seconds > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), seconds)
+        self._wake.clear()
 
     def _slice(self) -> None:
-        self._changed |= self._apply()
+        asked = self._apply()
+        self._changed |= asked
         if not self.ready():
             return
         now = time.perf_counter()
@@ -138,6 +147,9 @@ class Driver:
             self.playing = self.playing and self._left > 0
             self._due = max(self._due, now - PACE) + 1 / self.speed
             now = time.perf_counter()
+            asked |= self._apply()
+            if asked:  # a reader who moved something sees the next step at once
+                break
         if self._changed:
             self._show()
 

@@ -7,6 +7,7 @@ const JUDGE = "#00A383";
 const MESH = "#CC79A7";
 const SHADE = 0.5; // how strongly D's surface covers the paper
 const ACKNOWLEDGE_MS = 100;
+const SURVEY_MS = 90; // curves and wall change slowly, and cost more than the main view
 const SPEAK_MS = 1500; // a screen reader cannot follow thirty labels a second
 
 const CURVES = [
@@ -476,7 +477,7 @@ export function mount(root, page, send) {
     curves: [],
     wall: [],
   };
-  const state = { head: null, arrays: null, spoken: 0 };
+  const state = { head: null, arrays: null, spoken: 0, surveyed: 0 };
   const wall = buildWall(parts, page.runs, send);
   const settings = [controls(parts, page, send), curveBoxes(parts)];
   const lab = make(
@@ -786,9 +787,12 @@ function draw(lab, parts, state) {
   (head.dimension === 1 ? drawLine : drawPlane)(context, width, head, arrays, colors);
   parts.window = head.window;
   if (parts.pad?.on) drawPad(context, width, head, parts.pad, colors.ink);
-  drawCurves(parts, head, arrays, colors);
   tell(parts, head);
   const speaking = speak(parts, state);
+  const now = performance.now();
+  if (head.playing && now - state.surveyed < SURVEY_MS) return;
+  state.surveyed = now;
+  drawCurves(parts, head, arrays, colors);
   drawWall(parts, head, arrays, colors, speaking);
 }
 
