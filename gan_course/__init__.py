@@ -9,6 +9,7 @@ module             what it holds                                               c
 ``penalties``      R1, R2, WGAN-GP                                             02
 ``networks``       ``mlp``, and ``Ensemble``: many copies as one program       02
 ``training``       Algorithm 1: ``Settings``, ``Trainer``, ``History``         02
+``dynamics``       games as vector fields, eigenvalues; a GAN's Jacobian       06
 ``metrics``        modes, HQ, reverse KL, MMD                                  01, 02
 ``images``         handwritten digits                                          02
 ``plotting``       figures that take an axis and return it                     all

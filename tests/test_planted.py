@@ -154,6 +154,18 @@ FAULTS = {
         "    parts = None\n",
         "test_theory.py::test_the_far_mode_is_found",
     ),
+    "simultaneous and alternating swapped": Fault(
+        "dynamics.py",
+        '{"simultaneous": simultaneous, "alternating": alternating}',
+        '{"simultaneous": alternating, "alternating": simultaneous}',
+        "test_dynamics.py::test_who_sees_what",
+    ),
+    "eigenvalues of the wrong block": Fault(
+        "dynamics.py",
+        "entry.sum(), [*of_G, *of_D], retain_graph",
+        "entry.sum(), [*of_G, *of_G], retain_graph",
+        "test_dynamics.py::test_the_spectrum_of_the_dirac_gan_as_a_real_gan",
+    ),
 }
 
 #: Runs each copy's tests in one process, which imports torch once.

@@ -1,0 +1,295 @@
+"""Games as vector fields: what two players do who each follow a gradient.
+
+The state of a game of two numbers is ``(θ, ψ)``, the generator's number first, shape
+``(..., 2)``. A field maps states to velocities of the same shape. The generator moves
+*down* its loss and the discriminator *down* its own, so a game of value V has the
+velocity ``(−∂V/∂θ, +∂V/∂ψ)``.
+
+In the Dirac-GAN (Mescheder et al. 2018, section 2) the data is a point at 0, the generator
+a point at θ, and the discriminator has the logit ``a(x) = ψ x``. **High means real**, as
+everywhere in this book. Mescheder et al. let high mean generated: their ψ is our −ψ, and
+their start (1, 1) is our (1, −1), of which (−1, 1) is the mirror image.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+from torch.func import jacrev, vjp, vmap
+
+from gan_course.losses import LOSSES
+from gan_course.penalties import PENALTIES
+from gan_course.training import Trainer
+
+#: States to velocities, ``(..., n)`` to ``(..., n)``, each state on its own.
+Field = Callable[[Tensor], Tensor]
+Slope = Callable[[Tensor], Tensor]
+
+_ONLY_G = (1.0, 0.0)
+_ONLY_D = (0.0, 1.0)
+
+
+# --- The games ---------------------------------------------------------------------------
+
+
+def bilinear(state: Tensor) -> Tensor:
+    """The game V = x y, in which x descends and y ascends: velocity (−y, x)."""
+    x, y = state.unbind(-1)
+    return torch.stack([-y, x], dim=-1)
+
+
+def _away(a: Tensor) -> Tensor:
+    return torch.sigmoid(-a)
+
+
+#: For each loss, as functions of the logit a: how hard the generator pushes its a up, and
+#: how hard the discriminator pushes a up on data and down on generated samples.
+PUSHES: dict[str, tuple[Slope, Slope, Slope]] = {
+    "minimax": (torch.sigmoid, _away, torch.sigmoid),
+    "non-saturating": (_away, _away, torch.sigmoid),
+    "wasserstein": (torch.ones_like, torch.ones_like, torch.ones_like),
+}
+
+
+def dirac(loss: str = "minimax", r1: float = 0.0, noise: float = 0.0) -> Field:
+    """The Dirac-GAN's field, Mescheder et al. 2018, sections 2 and 3; a(x) = ψ x, high is real.
+
+    Args:
+        loss: a key of :data:`PUSHES`.
+        r1: weight γ of R1, γ/2 · E ‖∇ₓ a‖² at the data (their eq. 9): here γ/2 · ψ².
+        noise: standard deviation of the instance noise added to data and samples alike.
+
+    Returns:
+        A function of states ``(..., 2)``, to velocities of the same shape.
+
+    Raises:
+        ValueError: the loss is unknown, or a weight negative.
+    """
+    if loss not in PUSHES:
+        raise ValueError(f"loss = {loss!r}: choose one of {sorted(PUSHES)}")
+    for name, weight in {"r1": r1, "noise": noise}.items():
+        if not weight >= 0:
+            raise ValueError(f"{name} = {weight!r}: must be at least 0")
+    on_generator, on_real, on_fake = PUSHES[loss]
+    nodes, shares = _normal_quadrature(32 if noise else 1)
+
+    def field(state: Tensor) -> Tensor:
+        theta, psi = state[..., :1], state[..., 1:]  # keeps a dimension, for the noise
+        real = noise * nodes.to(state)
+        fake, weights = theta + real, shares.to(state)
+        of_theta = psi * on_generator(psi * fake)
+        of_psi = real * on_real(psi * real) - fake * on_fake(psi * fake) - r1 * psi
+        return torch.stack([of_theta @ weights, of_psi @ weights], dim=-1)
+
+    return field
+
+
+def _normal_quadrature(points: int) -> tuple[Tensor, Tensor]:
+    """Nodes and weights of E f(n) for a standard normal n (Gauss-Hermite)."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(points)
+    return torch.from_numpy(nodes), torch.from_numpy(weights / weights.sum())
+
+
+def consensus(field: Field, weight: float) -> Field:
+    """Consensus optimisation (Mescheder et al. 2017, eq. 8): v − weight · ∇ ½‖v‖² = v − weight Jᵀv.
+
+    Args:
+        field: the velocity v of each state.
+        weight: how much both players want to stand still.
+    """
+
+    def agreeing(state: Tensor) -> Tensor:
+        velocity, pull_back = vjp(field, state)[:2]
+        return velocity - weight * pull_back(velocity)[0]  # type: ignore[no-any-return]
+
+    return agreeing
+
+
+# --- Moving ------------------------------------------------------------------------------
+
+
+def simultaneous(
+    field: Field, state: Tensor, rates: tuple[float, float] = (0.2, 0.2), k: int = 1
+) -> Tensor:
+    """Both players move at once, each against the other's old position.
+
+    Args:
+        field: the game.
+        state: shape ``(..., 2)``.
+        rates: step size of the generator and of the discriminator.
+        k: 1; more steps of one player have an order, so they are not simultaneous.
+
+    Raises:
+        ValueError: ``k`` is not 1.
+    """
+    if k != 1:
+        raise ValueError(f"k = {k!r}: more discriminator steps need the alternating update")
+    return state + state.new_tensor(rates) * field(state)
+
+
+def alternating(
+    field: Field, state: Tensor, rates: tuple[float, float] = (0.2, 0.2), k: int = 1
+) -> Tensor:
+    """The discriminator moves k times, then the generator, who sees where it went (Algorithm 1).
+
+    Args:
+        field: the game.
+        state: shape ``(..., 2)``.
+        rates: step size of the generator and of the discriminator.
+        k: steps of the discriminator.
+
+    Raises:
+        ValueError: ``k`` is below 1.
+    """
+    if k < 1:
+        raise ValueError(f"k = {k!r}: must be at least 1")
+    rate = state.new_tensor(rates)
+    for player in [*[_ONLY_D] * k, _ONLY_G]:
+        state = state + state.new_tensor(player) * rate * field(state)
+    return state
+
+
+#: Ways to take turns, by name.
+UPDATES = {"simultaneous": simultaneous, "alternating": alternating}
+
+
+def trajectories(
+    field: Field,
+    starts: Tensor,
+    steps: int,
+    *,
+    rates: tuple[float, float] = (0.2, 0.2),
+    update: str = "simultaneous",
+    k: int = 1,
+) -> Tensor:
+    """Play from many starts at once.
+
+    Args:
+        field: the game.
+        starts: shape ``(starts, 2)``.
+        steps: updates to take.
+        rates: step size of the generator and of the discriminator.
+        update: a key of :data:`UPDATES`.
+        k: discriminator steps in each alternating update.
+
+    Returns:
+        The states, the starts first, shape ``(steps + 1, starts, 2)``.
+
+    Raises:
+        ValueError: a value is out of range; the message names it.
+    """
+    if update not in UPDATES:
+        raise ValueError(f"update = {update!r}: choose one of {sorted(UPDATES)}")
+    _check_starts(starts)
+    states = [starts]
+    for _ in range(steps):
+        states.append(UPDATES[update](field, states[-1], rates, k))
+    return torch.stack(states)
+
+
+def flow(field: Field, starts: Tensor, time: float, steps: int) -> Tensor:
+    """The continuous game: what infinitely small steps would do (Runge-Kutta of order 4).
+
+    Args:
+        field: the game.
+        starts: shape ``(starts, 2)``.
+        time: how long to follow the field; n gradient steps of size η take the time n η.
+        steps: pieces to cut the time into.
+
+    Returns:
+        The states, shape ``(steps + 1, starts, 2)``.
+    """
+    _check_starts(starts)
+    h, states = time / steps, [starts]
+    for _ in range(steps):
+        at = states[-1]
+        v1 = field(at)
+        v2 = field(at + h / 2 * v1)
+        v3 = field(at + h / 2 * v2)
+        v4 = field(at + h * v3)
+        states.append(at + h / 6 * (v1 + 2 * v2 + 2 * v3 + v4))
+    return torch.stack(states)
+
+
+def _check_starts(starts: Tensor) -> None:
+    if starts.dim() != 2 or starts.shape[1] != 2:
+        raise ValueError(f"starts has shape {tuple(starts.shape)}: expected (starts, 2)")
+
+
+# --- Looking closely ---------------------------------------------------------------------
+
+
+def jacobian(field: Field, point: Tensor) -> Tensor:
+    """The Jacobian of a field, or of an update, at points ``(..., n)``, by autograd.
+
+    Returns:
+        Row i, column j has the derivative of velocity i in coordinate j, ``(..., n, n)``.
+    """
+    n = point.shape[-1]
+    matrices: Tensor = vmap(jacrev(field))(point.reshape(-1, n))
+    return matrices.reshape(*point.shape, n)
+
+
+def eigenvalues(field: Field, point: Tensor) -> Tensor:
+    """The complex eigenvalues of :func:`jacobian`, points ``(..., n)`` to ``(..., n)``.
+
+    Small steps along a field converge to its rest point where all real parts are negative;
+    an update, where all absolute values are below 1. Sorted by imaginary, then real part.
+    """
+    found: Tensor = torch.linalg.eigvals(jacobian(field, point))
+    found = found.gather(-1, found.real.argsort(dim=-1, stable=True))
+    return found.gather(-1, found.imag.argsort(dim=-1, stable=True))
+
+
+def jacobian_spectrum(trainer: Trainer, batch: int = 512, seed: int = 0) -> Tensor:
+    """Eigenvalues of the Jacobian of a real GAN's gradient field, all runs at once.
+
+    The field is (−∇ L_G, −∇ L_D), over all weights of both networks: the generator's loss in
+    the generator's weights, the discriminator's, with its penalties, in the discriminator's.
+    It is the field of plain gradient descent on one fixed batch; Adam moves differently. The
+    training is not touched.
+
+    Args:
+        trainer: two networks at any moment of their training; all their weights are used, and
+            the matrix has as many rows. Where D's slope is exactly 0, a penalty's second
+            derivative is lost (the norm has none there).
+        batch: samples of data and of noise that stand for the two expectations.
+        seed: of those samples.
+
+    Returns:
+        Complex eigenvalues in double precision, shape ``(runs, weights)``.
+    """
+    G, D = (copy.deepcopy(net).double() for net in (trainer.generator, trainer.discriminator))
+    random = Generator(trainer.device).manual_seed(seed)
+    real = trainer.data.sample((trainer.runs, batch), random).double()
+    noise = trainer.prior.sample((trainer.runs, batch), random).double()
+    objective = LOSSES[trainer.settings.loss]
+
+    def critic(x: Tensor) -> Tensor:
+        return D(x).reshape(x.shape[:2])  # type: ignore[no-any-return]
+
+    fake = G(noise)
+    real_logits, fake_logits = critic(real), critic(fake)
+    loss_of_G = objective.generator(real_logits, fake_logits)
+    loss_of_D = objective.discriminator(real_logits, fake_logits)
+    for name, weight in trainer.settings.penalties.items():
+        loss_of_D = loss_of_D + weight * PENALTIES[name](critic, real, fake, random)
+
+    of_G, of_D = list(G.parameters()), list(D.parameters())
+    # Runs share no weight, so the sum's gradient is each run's own.
+    down = torch.autograd.grad(loss_of_G.sum(), of_G, create_graph=True)
+    down += torch.autograd.grad(loss_of_D.sum(), of_D, create_graph=True)
+    velocity = -torch.cat([part.reshape(trainer.runs, -1) for part in down], dim=1)
+
+    rows = []
+    for entry in velocity.T:
+        row = torch.autograd.grad(
+            entry.sum(), [*of_G, *of_D], retain_graph=True, materialize_grads=True
+        )
+        rows.append(torch.cat([part.reshape(trainer.runs, -1) for part in row], dim=1))
+    spectrum: Tensor = torch.linalg.eigvals(torch.stack(rows, dim=1))
+    return spectrum
