@@ -18,7 +18,7 @@ import torch
 
 from gan_course.distributions import GaussianMixture, Uniform, normal, ring
 from gan_course.lab import Driver, Lab
-from gan_course.lab.controls import CONTROLS, LAYERS
+from gan_course.lab.controls import CONTROLS, LAYERS, symptom
 from gan_course.lab.curves import MOST, Curves
 from gan_course.lab.frames import pack, pack_small, unpack
 from gan_course.lab.scene import CELLS, GRID, MESH, SHOWN, Scene
@@ -212,6 +212,20 @@ def test_what_the_page_may_not_do_is_refused_in_the_picture(
     assert lab.trainer.steps == 1
 
 
+def test_a_generator_that_runs_away_is_told(lab: Lab) -> None:
+    lab.run(1)
+    assert lab.frame()[0]["note"]["text"] == ""
+    with torch.no_grad():
+        list(lab.trainer.generator.parameters())[-1].fill_(50.0)
+    assert "run away" in lab.frame()[0]["note"]["text"]
+
+
+def test_a_perfect_discriminator_is_told() -> None:
+    measures = {"outside": 0.0, "real": 0.999, "fake": 0.001}
+    assert "nearly perfect" in symptom(measures)
+    assert symptom({**measures, "fake": 0.2}) == ""
+
+
 # --- The task, the window, closing ----------------------------------------------------------
 
 
@@ -269,6 +283,23 @@ def test_what_goes_wrong_in_the_task_comes_out_of_close(monkeypatch: pytest.Monk
 
     with pytest.raises(ZeroDivisionError):
         asyncio.run(scene())
+
+
+def test_the_page_says_what_ended_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> list[dict[str, Any]]:
+        lab = Lab(width=4)
+        said: list[dict[str, Any]] = []
+        monkeypatch.setattr(lab.view, "send", lambda head, *_: said.append(head))
+        monkeypatch.setattr(lab.trainer, "step", lambda: 1 / 0)
+        lab.do("play")
+        await asyncio.sleep(0.1)
+        with pytest.raises(ZeroDivisionError):
+            await lab.close()
+        return said
+
+    last = asyncio.run(scene())[-1]
+    assert last["kind"] == "failure"
+    assert "ZeroDivisionError: division by zero" in last["text"]
 
 
 def test_a_slow_speed_takes_few_steps() -> None:

@@ -36,6 +36,7 @@ class Driver:
             whether anybody still looks.
         ready: whether another picture is wanted. While it is not, no step is taken either;
             whoever makes it true again posts something, which wakes the driver.
+        failed: called with what ended the driver, so that the page can say it.
 
     Attributes:
         playing: whether steps are being taken.
@@ -49,8 +50,10 @@ class Driver:
         draw: Command,
         limit: float = 3000,
         ready: Callable[[], bool] = lambda: True,
+        failed: Callable[[Exception], object] = lambda _: None,
     ) -> None:
-        self.step, self.draw, self.limit, self.ready = step, draw, limit, ready
+        self.step, self.draw, self.limit = step, draw, limit
+        self.ready, self.failed = ready, failed
         self.playing = False
         self.speed = math.inf
         self.error: BaseException | None = None
@@ -118,6 +121,7 @@ class Driver:
                 self._slice()
             except Exception as error:
                 self.playing, self.error, self._closed = False, error, True
+                self.failed(error)
                 raise
             if self.playing and self.ready():
                 self._arm()

@@ -345,7 +345,7 @@ function drawLine(context, size, head, arrays, colors) {
   ];
   curves.forEach(([name, ...rest], i) => {
     curve(...rest);
-    if (rest[0]) legend(context, name, rest[1], rest[2], size - 56, 14 + 14 * i, colors.ink);
+    if (rest[0]) legend(context, name, rest[1], rest[2], size - 68, 14 + 14 * i, colors.ink);
   });
   if (arrays.real) rug(context, arrays.real, x, floor + 3, REAL);
   if (arrays.fake) rug(context, arrays.fake, x, floor + 11, FAKE);
@@ -402,7 +402,7 @@ function drawPulls(context, { data }, x, y, size, head, ink) {
   const half = 2 / (head.window[1] - head.window[0]);
   context.strokeStyle = ink;
   context.lineWidth = 1;
-  for (let i = 0; i < data.length; i += 2) {
+  for (let i = 0; i < data.length; i += 8) {
     const slope = Math.abs(data[i + 1]);
     arrow(context, x(data[i]), y, (Math.sign(data[i + 1]) * 0.1 * size * slope) / (slope + half), 0, 3);
   }
@@ -903,11 +903,19 @@ function onThemeChange(redraw) {
   return observer;
 }
 
+function fail(parts, text) {
+  parts.note.dataset.kind = "error";
+  write(parts.note, text);
+}
+
 function render({ model, el }) {
   const send = (message) => model.send(message);
   const view = mount(el, model.get("page"), send);
   const loop = renderLoop(view, acknowledger(send));
-  const receive = (head, buffers) => head.kind === "frame" && loop.take(head, buffers[0]);
+  const receive = (head, buffers) => {
+    if (head.kind === "frame") loop.take(head, buffers[0]);
+    if (head.kind === "failure") fail(view.parts, head.text);
+  };
   model.on("msg:custom", receive);
   const themes = onThemeChange(view.redraw);
   const sizes = new ResizeObserver(() => requestAnimationFrame(view.redraw));

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from gan_course.distributions import PRIORS, GaussianMixture, Uniform, drawn
-from gan_course.lab.controls import CONTROLS, LAYERS, NONE, TARGET_MENU, Control, advice
+from gan_course.lab.controls import CONTROLS, LAYERS, NONE, TARGET_MENU, Control, advice, symptom
 from gan_course.lab.curves import NAMES, Curves
 from gan_course.lab.driver import Driver
 from gan_course.lab.frames import Arrays, Head
@@ -91,7 +91,7 @@ class Lab:
         self._check(values)
         self.values |= values
         self.view = View(self._page(controls), self._receive)
-        self.driver = Driver(self._step, self._draw, limit=math.inf, ready=self.view.ready)
+        self.driver = Driver(self._step, self._draw, math.inf, self.view.ready, self.view.fail)
         self._remedy: dict[str, Any] | None = None
         self._slow = False
         self._restart()
@@ -388,7 +388,7 @@ class Lab:
             "layers": list(self.layers),
             "measures": {n: m if math.isfinite(m) else None for n, m in measures.items()},
             "curves": NAMES,
-            "note": self.note,
+            "note": self._said(measures),
             "remedy": self._remedy,
             "run": self.run_shown,
             "slow": self._slow,
@@ -397,6 +397,13 @@ class Lab:
         }
         numbers = {name: _numpy(array) for name, array in (arrays | self._wall(scene)).items()}
         return head, {**numbers, "curves": curves.array()}
+
+    def _said(self, measures: Mapping[str, float]) -> dict[str, str]:
+        """The note, and before it what the training itself suffers from."""
+        text = symptom(measures)
+        if not text or self.note["kind"] == "error":
+            return self.note
+        return {"kind": "warning", "text": f"{text} {self.note['text']}".strip()}
 
     def _wall(self, scene: Scene) -> dict[str, torch.Tensor]:
         """Some samples of every run, and how many modes each covers."""

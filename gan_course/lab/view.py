@@ -60,3 +60,8 @@ class View(anywidget.AnyWidget):
         self.sent += 1
         layout, block = pack(arrays)
         self.send({**head, "number": self.sent, "layout": layout}, [block])
+
+    def fail(self, error: Exception) -> None:
+        """Say that the lab ended, and by what; the last picture stays."""
+        text = f"The lab stopped: {type(error).__name__}: {error}. Run its cell again."
+        self.send({"kind": "failure", "text": text})
