@@ -222,8 +222,9 @@ def test_a_generator_that_runs_away_is_told(lab: Lab) -> None:
 
 def test_a_perfect_discriminator_is_told() -> None:
     measures = {"outside": 0.0, "real": 0.999, "fake": 0.001}
-    assert "nearly perfect" in symptom(measures)
-    assert symptom({**measures, "fake": 0.2}) == ""
+    assert "nearly perfect" in symptom(measures, "minimax")
+    assert symptom({**measures, "fake": 0.2}, "minimax") == ""
+    assert symptom(measures, "wasserstein") == ""  # a critic's score is no probability
 
 
 # --- The task, the window, closing ----------------------------------------------------------
@@ -234,7 +235,9 @@ def test_the_window_closes_without_a_page_and_opens_for_a_new_one() -> None:
         lab = Lab(width=4, batch=8)
         lab.do("play")
         before = -1
-        while lab.view.sent != before:
+        for _ in range(30):
+            if lab.view.sent == before:
+                break
             before = lab.view.sent
             await asyncio.sleep(0.2)
         steps = lab.trainer.steps
@@ -473,6 +476,8 @@ def test_the_density_on_the_line_is_that_of_the_generator() -> None:
 @pytest.mark.parametrize("loss", LOSSES)
 def test_an_arrow_points_down_the_generator_s_loss(loss: str) -> None:
     look = scene(ring(std=0.05), normal(2), loss)
+    with torch.no_grad():
+        list(look.discriminator.parameters())[-2].mul_(5)  # steep enough to measure
     x, slope = look.arrays(["arrows"])["arrows"].split(2, dim=1)
     logits = look.discriminator
     real = logits(look.real[: len(x)]).T
@@ -480,10 +485,10 @@ def test_an_arrow_points_down_the_generator_s_loss(loss: str) -> None:
     def cost(points: torch.Tensor) -> torch.Tensor:
         return LOSSES[loss].generator(real, logits(points).T) * len(x)
 
-    moved = x.clone()
-    moved[0] += 1e-2 * slope[0]
-    predicted = -1e-2 * slope[0].square().sum()
-    torch.testing.assert_close(cost(moved)[0] - cost(x)[0], predicted, atol=2e-4, rtol=0.15)
+    change = cost(x + 1e-3 * slope) - cost(x)
+    predicted = -1e-3 * slope.square().sum().reshape(1)
+    assert predicted < -1e-3
+    torch.testing.assert_close(change, predicted, atol=1e-4, rtol=0.1)
 
 
 def test_the_shares_of_both_laws_add_up_to_one(lab: Lab) -> None:

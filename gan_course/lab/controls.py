@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from gan_course.distributions import PRIORS, TARGETS, GaussianMixture, ring
-from gan_course.losses import LOSSES
+from gan_course.losses import LOSSES, cross_entropy
 from gan_course.penalties import PENALTIES
 
 #: The targets of the lab's menu; the ring is wide enough to be seen, and two live on a line.
@@ -257,14 +257,15 @@ def advice(values: Mapping[str, Any], dimension: int) -> str:
     return " ".join(saying for saying, applies in sayings.items() if applies)
 
 
-def symptom(measures: Mapping[str, float]) -> str:
+def symptom(measures: Mapping[str, float], loss: str) -> str:
     """Say what a training suffers from, and what helps; empty if it looks well."""
+    says_probabilities = LOSSES[loss].discriminator is cross_entropy  # others give a score
     if measures["outside"] > 0.9:
         return (
             "The generator has run away: nearly all samples are outside the picture. "
             "Lower the rates or add R1, then reset (chapter 06)."
         )
-    if measures["real"] > 0.99 and measures["fake"] < 0.01:
+    if says_probabilities and measures["real"] > 0.99 and measures["fake"] < 0.01:
         return (
             "D is nearly perfect, and G learns little from it. "
             "Lower D's rate or k, or add R1 (chapter 05)."

@@ -400,7 +400,7 @@ class Lab:
 
     def _said(self, measures: Mapping[str, float]) -> dict[str, str]:
         """The note, and before it what the training itself suffers from."""
-        text = symptom(measures)
+        text = symptom(measures, self.values["loss"])
         if not text or self.note["kind"] == "error":
             return self.note
         return {"kind": "warning", "text": f"{text} {self.note['text']}".strip()}
