@@ -241,7 +241,7 @@ class Lab:
 
     def _network(self, inputs: int, outputs: int) -> nn.Module:
         sizes = {name: self.values[name] for name in ("width", "depth")}
-        build = partial(mlp, inputs, outputs, **sizes)
+        build = partial(mlp, inputs, outputs, activation="leaky relu", **sizes)
         return Ensemble(build, self.runs) if self.runs > 1 else build()
 
     def _settings(self) -> Settings:
