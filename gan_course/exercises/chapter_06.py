@@ -1,0 +1,63 @@
+"""Specifications of the exercises of chapter 06, *Training dynamics*."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from gan_course.dynamics import Field, bilinear, dirac, simultaneous
+from gan_course.exercises import Wrong, call, expect, specification
+
+
+@specification("06.1")
+def largest_step(answer: float) -> None:
+    """|1 + ηλ|² = 1 − ηγ + η²/4 is below 1 for η < 4γ."""
+    expect("look for |1 + ηλ| = 1: write out 1 + 2η Re λ + η² |λ|²", answer, 2.4, atol=1e-3)
+
+
+@specification("06.2")
+def conserved(answer: Callable[[Tensor, Tensor, float], Tensor]) -> None:
+    """x² + y² − ηxy, or any function of it, when x moves first."""
+    random = torch.Generator().manual_seed(0)
+    x, y = torch.randn(2, 20, generator=random).double()
+    for eta in (0.2, 0.7):
+        before = torch.as_tensor(call(answer, x, y, eta))
+        new_x = x - eta * y
+        new_y = y + eta * new_x
+        expect(
+            "it changes when x moves first and y second: multiply out with x' = x − ηy",
+            call(answer, new_x, new_y, eta),
+            before,
+            atol=1e-9,
+        )
+        if before.shape != x.shape or not float(before.std()) > 1e-3:
+            raise Wrong("a constant is conserved, but it says nothing: use x and y")
+
+
+@specification("06.3")
+def extragradient(answer: Callable[[Field, Tensor, float], Tensor]) -> None:
+    """State + η · v(state + η · v(state))."""
+    states = torch.randn(9, 2, generator=torch.Generator().manual_seed(0)).double()
+    for field in (bilinear, dirac(r1=0.3)):
+        ahead = simultaneous(field, states, (0.3, 0.3))
+        expect(
+            "go back: step from the *old* state, by η times the velocity of the look-ahead",
+            call(answer, field, states, 0.3),
+            states + 0.3 * field(ahead),
+            atol=1e-9,
+        )
+
+
+@specification("06.4")
+def smallest_k(answer: int) -> None:
+    """The fewest steps of D whose 100 rounds end within 0.0001 of rest."""
+    if not isinstance(answer, int):
+        raise Wrong(f"a number of steps is a whole number, not {answer!r}")
+    expect(
+        "not the smallest: alternating, 100 rounds from (−1, 1), rates 0.2, γ = 0.3; try 1, 2, …",
+        answer,
+        4,
+        atol=0,
+    )
