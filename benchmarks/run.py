@@ -14,8 +14,10 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -178,15 +180,16 @@ def measure(
     }
 
 
-def about(device: str) -> dict[str, str | int]:
-    """Where this was measured."""
-    name = platform.processor() or platform.machine()
+def about(device: str) -> dict[str, Any]:
+    """Where this was measured, and with what."""
+    cpu = f"{os.cpu_count()} CPU cores ({platform.machine()})"
+    versions = {"python": platform.python_version(), "torch": torch.__version__}
+    if "jax" in sys.modules:
+        versions["jax"] = sys.modules["jax"].__version__
     return {
-        "device": name if device == "cpu" else torch.cuda.get_device_name(),
+        "machine": cpu if device == "cpu" else torch.cuda.get_device_name(),
         "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "system": platform.system(),
+        "versions": versions,
     }
 
 
@@ -219,7 +222,7 @@ def main() -> None:
                 f"{row['steps_per_second']:10.0f} GAN-steps/s  × {row['ratio']}"
             )
     output = options.output or HERE / "results" / f"{device}.json"
-    record = {"machine": about(device), "batch": BATCH, "rounds": rounds, "results": results}
+    record = {**about(device), "batch": BATCH, "rounds": rounds, "results": results}
     output.write_text(json.dumps(record, indent=2) + "\n")
     print(f"written to {output}")
 
