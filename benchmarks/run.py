@@ -210,6 +210,7 @@ def main() -> None:
         if options.jax:
             assert_jax_does_the_same_work(k, r1)
 
+    output = options.output or HERE / "results" / f"{device}.json"
     results: list[dict[str, Any]] = []
     for width, k, r1 in work:
         affordable = [count for count in runs if device != "cpu" or count * width <= 8192]
@@ -219,11 +220,12 @@ def main() -> None:
         for name, row in found.items():
             print(
                 f"width {width:3}  k {k}  R1 {r1:<4}  {name:16}"
-                f"{row['steps_per_second']:10.0f} GAN-steps/s  × {row['ratio']}"
+                f"{row['steps_per_second']:10.0f} GAN-steps/s  × {row['ratio']}",
+                flush=True,
             )
-    output = options.output or HERE / "results" / f"{device}.json"
-    record = {**about(device), "batch": BATCH, "rounds": rounds, "results": results}
-    output.write_text(json.dumps(record, indent=2) + "\n")
+        # After each row, so that a run that is stopped keeps what it has measured.
+        record = {**about(device), "batch": BATCH, "rounds": rounds, "results": results}
+        output.write_text(json.dumps(record, indent=2) + "\n")
     print(f"written to {output}")
 
 

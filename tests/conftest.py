@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import matplotlib as mpl
@@ -12,7 +11,6 @@ import torch
 from matplotlib.axes import Axes
 
 mpl.use("Agg")
-os.environ["TQDM_DISABLE"] = "1"  # for the notebooks' kernels: a bar shows on slow machines only
 torch.set_num_threads(1)
 
 
