@@ -20,14 +20,19 @@ module             what it holds                                               c
 ``notebook``       what a chapter's first cell does                            all
 =================  ==========================================================  ========
 
-Importing it needs no Jupyter.
+Importing it needs no Jupyter; ``gan_course.Lab`` is loaded when it is first asked for.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from gan_course.distributions import Empirical, GaussianMixture, Uniform
 from gan_course.losses import LOSSES, Loss
 from gan_course.networks import Ensemble, mlp
 from gan_course.penalties import PENALTIES, Penalty
 from gan_course.training import History, NonFiniteError, Settings, Trainer
+
+if TYPE_CHECKING:
+    from gan_course.lab import Lab as Lab
 
 __all__ = [
     "LOSSES",
@@ -44,3 +49,11 @@ __all__ = [
     "Uniform",
     "mlp",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Lab":  # it alone needs Jupyter's packages
+        from gan_course.lab import Lab  # noqa: PLC0415
+
+        return Lab
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

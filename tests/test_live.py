@@ -7,6 +7,8 @@ import base64
 import json
 import math
 import re
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 
+import gan_course
 from gan_course.distributions import GaussianMixture, Uniform, normal, ring
 from gan_course.lab import Driver, Lab
 from gan_course.lab.controls import CONTROLS, LAYERS, symptom
@@ -50,6 +53,28 @@ def listen(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, An
     sent: list[tuple[dict[str, Any], bytes]] = []
     monkeypatch.setattr(lab.view, "send", lambda head, blocks: sent.append((head, blocks[0])))
     return sent
+
+
+WITHOUT_JUPYTER = """
+import sys
+for name in ("anywidget", "ipywidgets", "traitlets", "IPython"):
+    sys.modules[name] = None
+import gan_course
+assert gan_course.Trainer
+try:
+    gan_course.Lab
+except ImportError as error:
+    print(error.name)
+"""
+
+
+def test_the_lab_is_a_name_of_the_library_which_itself_needs_no_jupyter() -> None:
+    assert gan_course.Lab is Lab
+    with pytest.raises(AttributeError, match="Lob"):
+        _ = gan_course.Lob
+    command = [sys.executable, "-c", WITHOUT_JUPYTER]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("anywidget\n", 0), done.stderr
 
 
 # --- Controls -----------------------------------------------------------------------------
