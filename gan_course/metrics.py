@@ -1,13 +1,24 @@
-"""What came out: measures of a trained generator, one value for each run."""
+"""What came out: measures of a trained generator, one value for each run.
+
+A measure of finitely many samples is neither 0 nor 1 for a perfect generator.
+:func:`mode_coverage_of_perfect_samples` and :func:`two_sample_floor` say what it is then;
+:func:`mean_interval` and :func:`proportion_interval` say how sure a mean over runs is.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
+import torch.nn.functional as F
+from numpy.typing import ArrayLike, NDArray
+from scipy import special, stats
 from torch import Generator, Tensor
+
+from gan_course.distributions import GaussianMixture, Source
 
 
 class ModeCoverage(NamedTuple):
@@ -28,9 +39,8 @@ def mode_coverage(samples: Tensor, centers: Tensor, std: float) -> ModeCoverage:
     """Count modes under PacGAN's protocol (Lin et al. 2018, section 4.1).
 
     A sample belongs to its nearest mode and is of high quality (HQ) when it lies within
-    3 ``std`` of it. A mode counts when it has at least one HQ sample. Perfect samples in
-    two dimensions score HQ = 1 − exp(−4.5) = 0.9889, and a reverse KL of about
-    (K − 1) / (2 samples) from chance alone.
+    3 ``std`` of it. A mode counts when it has at least one HQ sample. What perfect samples
+    score: :func:`mode_coverage_of_perfect_samples`.
 
     Args:
         samples: shape ``(runs, samples, dim)``.
@@ -59,6 +69,48 @@ def mode_coverage(samples: Tensor, centers: Tensor, std: float) -> ModeCoverage:
         modes=(tally(near) > 0).sum(dim=-1),
         high_quality=near.mean(dim=-1),
         reverse_kl=math.log(len(centers)) + torch.special.xlogy(share, share).sum(dim=-1),
+    )
+
+
+def mode_coverage_of_perfect_samples(target: GaussianMixture, samples: int) -> ModeCoverage:
+    """Expected :func:`mode_coverage` of samples from the target itself.
+
+    It is the ceiling of the modes and of HQ, and the floor of the reverse KL, which chance
+    keeps above 0. HQ is the probability that a χ² of ``dim`` degrees is below 9. The count
+    of a mode is binomial, so E[p̂ log p̂] is a sum over its ``samples + 1`` values; for K
+    equal modes the reverse KL comes close to (K − 1) / (2 samples).
+
+    Args:
+        target: its modes must be so far apart that no sample strays to a neighbour.
+        samples: how many are drawn in each run.
+
+    Returns:
+        Three numbers, each a float64 tensor of shape ``()``.
+
+    Raises:
+        ValueError: ``samples`` is below 1; or the target's modes are not 10 standard
+            deviations apart, not of one width, or not modes at all.
+    """
+    if samples < 1:
+        raise ValueError(f"samples = {samples!r}: must be at least 1")
+    std = float(target.std[0])
+    apart = float(torch.pdist(target.centers).min()) if len(target.centers) > 1 else math.inf
+    if target.modes is None or bool((target.std != std).any()) or apart < 10 * std:
+        raise ValueError(
+            f"target has std = {target.std.tolist()} and centers {apart:.3g} apart: "
+            "expected modes of one width, at least 10 standard deviations apart"
+        )
+    weights = target.weights.double().cpu().numpy()
+    high_quality = float(stats.chi2.cdf(9, target.event_shape[0]))
+    missed = (1 - high_quality * weights) ** samples
+    count = np.arange(samples + 1)
+    share = count / samples
+    chances = stats.binom.pmf(count, samples, weights[:, None])
+    expected = (chances * special.xlogy(share, share)).sum()
+    return ModeCoverage(
+        modes=torch.tensor((1 - missed).sum()),
+        high_quality=torch.tensor(high_quality, dtype=torch.float64),
+        reverse_kl=torch.tensor(math.log(len(weights)) + expected),
     )
 
 
@@ -113,7 +165,8 @@ def squared_mmd(x: Tensor, y: Tensor, bandwidth: float) -> Tensor:
     Raises:
         ValueError: the shapes do not fit, or ``bandwidth`` is not positive.
     """
-    _check_samples(x, y, bandwidth)
+    _check_pair(x, y, least=2)
+    _check_bandwidth(bandwidth)
     first = torch.ones(1, x.shape[1] + y.shape[1], dtype=torch.float64, device=x.device)
     first[:, x.shape[1] :] = 0
     return torch.cat([_mmd_of_labels(_gram(a, b, bandwidth), first) for a, b in _pairs(x, y)])
@@ -142,7 +195,8 @@ def two_sample_test(
     Raises:
         ValueError: the shapes do not fit, or ``bandwidth`` or ``permutations`` is not positive.
     """
-    _check_samples(x, y, bandwidth)
+    _check_pair(x, y, least=2)
+    _check_bandwidth(bandwidth)
     if permutations < 1:
         raise ValueError(f"permutations = {permutations!r}: at least 1 is needed")
     size, points = x.shape[1], x.shape[1] + y.shape[1]
@@ -155,6 +209,141 @@ def two_sample_test(
     # Relabellings that tie with the given one may differ from it in the last digit.
     as_large = values >= values[:, :1] - 1e-12
     return TwoSampleTest(values[:, 0], as_large.double().mean(dim=1))
+
+
+def sliced_wasserstein(
+    x: Tensor,
+    y: Tensor,
+    projections: int = 200,
+    p: float = 1.0,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Estimate the sliced Wasserstein distance of two samples (Bonneel et al. 2015, eq. 7).
+
+    Samples on a line are matched by sorting them, in any dimension they are not. So project
+    both on directions θ drawn uniformly: SW_p = (mean over θ of W_p(θ·x, θ·y)^p)^(1/p).
+    A shift by t in d dimensions costs SW₂ = |t| / √d, and in the plane SW₁ = 2 |t| / π.
+    Two samples of one law are not at distance 0: see :func:`two_sample_floor`.
+
+    Args:
+        x: shape ``(runs, samples, dim)``.
+        y: shape ``(runs, others, dim)``.
+        projections: directions; all runs share them.
+        p: power of the distance that a sample travels.
+        generator: where the directions come from.
+
+    Returns:
+        Shape ``(runs,)``, in float64.
+
+    Raises:
+        ValueError: the shapes do not fit, or ``projections`` or ``p`` is below 1.
+    """
+    _check_pair(x, y, least=1)
+    if projections < 1:
+        raise ValueError(f"projections = {projections!r}: at least 1 is needed")
+    if not p >= 1:
+        raise ValueError(f"p = {p!r}: must be at least 1")
+    normal = torch.randn(
+        x.shape[2], projections, generator=generator, dtype=torch.float64, device=x.device
+    )
+    directions = F.normalize(normal, dim=0)
+    costs = [_transport_cost(a @ directions, b @ directions, p).mean() for a, b in _pairs(x, y)]
+    return torch.stack(costs) ** (1 / p)
+
+
+def _transport_cost(x: Tensor, y: Tensor, p: float) -> Tensor:
+    """W_p^p on the line, for each column of ``(samples, columns)`` and ``(others, columns)``.
+
+    It is ∫ |F⁻¹(u) − G⁻¹(u)|^p du over 0 ≤ u ≤ 1. Both inverses are steps; between two
+    neighbouring levels of u neither jumps.
+    """
+    sizes = len(x), len(y)
+    jumps = [torch.arange(1, n + 1, dtype=x.dtype, device=x.device) / n for n in sizes]
+    levels = torch.cat(jumps).sort().values
+    width = levels.diff(prepend=levels.new_zeros(1))
+    middle = levels - width / 2
+    of_x, of_y = (
+        points.sort(dim=0).values[(middle * n).long().clamp(max=n - 1)]
+        for points, n in zip((x, y), sizes, strict=True)
+    )
+    return width @ (of_x - of_y).abs().pow(p)
+
+
+def two_sample_floor(
+    distance: Callable[[Tensor, Tensor], Tensor],
+    source: Source,
+    samples: int,
+    runs: int = 100,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Measure how far apart two samples of one source look: what a perfect generator scores.
+
+    Args:
+        distance: of ``(runs, samples, dim)`` and the like, to ``(runs,)``; for instance
+            :func:`sliced_wasserstein`, or ``partial(squared_mmd, bandwidth=0.5)``.
+        source: what both samples are drawn from.
+        samples: the size of each.
+        runs: how many pairs.
+        generator: where the samples come from.
+
+    Returns:
+        Shape ``(runs,)``: its mean is the floor, its spread what chance does to one run.
+    """
+    return distance(*(source.sample((runs, samples), generator) for _ in range(2)))
+
+
+class Interval(NamedTuple):
+    """An estimate and where the truth may lie; numbers, or arrays of one shape."""
+
+    estimate: NDArray[np.float64] | float
+    low: NDArray[np.float64] | float
+    high: NDArray[np.float64] | float
+
+    @property
+    def half(self) -> NDArray[np.float64] | float:
+        """Half of the width: the number behind ±."""
+        return (self.high - self.low) / 2
+
+
+def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
+    """The mean over runs, with Student's interval.
+
+    It covers the true mean with the probability ``confidence`` when the values are normal,
+    and nearly so for other values when the runs are many.
+
+    Args:
+        values: shape ``(..., runs)``.
+        confidence: 0 to 1.
+
+    Returns:
+        Three numbers for one row of values, else arrays of shape ``(...)``.
+
+    Raises:
+        ValueError: there are fewer than two runs.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    runs = array.shape[-1] if array.ndim else 1
+    if runs < 2:
+        raise ValueError(f"values has shape {array.shape}: an interval needs at least 2 runs")
+    mean = array.mean(axis=-1)
+    half = stats.t.ppf((1 + confidence) / 2, runs - 1) * stats.sem(array, axis=-1)
+    return Interval(mean, mean - half, mean + half)
+
+
+def proportion_interval(successes: int, runs: int, confidence: float = 0.95) -> Interval:
+    """The share of successes, with Wilson's interval (Wilson 1927).
+
+    It is right for few runs, and for shares of 0 and 1, where the mean ± 2 standard errors
+    has no width.
+
+    Raises:
+        ValueError: ``successes`` is not between 0 and ``runs``, or there are no runs.
+    """
+    if not (runs >= 1 and 0 <= successes <= runs):
+        raise ValueError(f"successes = {successes!r} of runs = {runs!r}: expected 0 to runs, ≥ 1")
+    test = stats.binomtest(int(successes), int(runs))
+    low, high = test.proportion_ci(confidence, method="wilson")
+    return Interval(successes / runs, float(low), float(high))
 
 
 def _pairs(x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -178,12 +367,15 @@ def _mmd_of_labels(gram: Tensor, first: Tensor) -> Tensor:
     return within_x / (n * (n - 1)) + within_y / (m * (m - 1)) - 2 * between / (n * m)
 
 
-def _check_samples(x: Tensor, y: Tensor, bandwidth: float) -> None:
+def _check_pair(x: Tensor, y: Tensor, least: int) -> None:
     fits = x.dim() == y.dim() == 3 and (x.shape[0], x.shape[2]) == (y.shape[0], y.shape[2])
-    if not fits or min(x.shape[1], y.shape[1]) < 2:
+    if not fits or min(x.shape[1], y.shape[1]) < least:
         raise ValueError(
-            f"x {tuple(x.shape)}, y {tuple(y.shape)}: "
-            "expected (runs, samples, dim) and (runs, others, dim), at least two samples each"
+            f"x {tuple(x.shape)}, y {tuple(y.shape)}: expected (runs, samples, dim) and "
+            f"(runs, others, dim), at least {least} of each"
         )
+
+
+def _check_bandwidth(bandwidth: float) -> None:
     if not bandwidth > 0:
         raise ValueError(f"bandwidth = {bandwidth!r}: must be positive")
