@@ -22,6 +22,7 @@ from gan_course.lab.frames import Arrays, Head
 from gan_course.lab.replay import record, write
 from gan_course.lab.scene import Scene, Target
 from gan_course.lab.slow import Piece, pieces
+from gan_course.lab.still import bundle
 from gan_course.lab.view import View
 from gan_course.metrics import mode_coverage
 from gan_course.networks import Ensemble, mlp
@@ -108,7 +109,9 @@ class Lab:
         Lab._open = self
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        return self.view._repr_mimebundle_(**options)
+        page, _ = self.view._repr_mimebundle_(**options)
+        picture, words = bundle(*self.frame())
+        return {**page, **picture}, words
 
     # -- what can be done to a lab ---------------------------------------------------------
 

@@ -1,0 +1,70 @@
+"""A lab as it stands, as a picture: what a reader sees who has no kernel."""
+
+from __future__ import annotations
+
+import base64
+from io import BytesIO
+from typing import Any
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from gan_course.lab.curves import NAMES
+from gan_course.lab.frames import Arrays, Head
+from gan_course.plotting import FAKE, INK, REAL, plot_belief, plot_game, plot_samples
+
+TEXT = "An interactive widget: run this notebook in JupyterLab to use it."
+
+
+def bundle(head: Head, arrays: Arrays) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return the picture of a frame by MIME type, and beside it what it shows in words."""
+    buffer = BytesIO()
+    draw(head, arrays).savefig(buffer, format="png", metadata={"Software": None})
+    picture = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return {"image/png": picture, "text/plain": TEXT}, {"image/png": {"alt": words(head)}}
+
+
+def draw(head: Head, arrays: Arrays) -> Figure:
+    """Draw the main view and what D says on average, step by step."""
+    figure = Figure(figsize=(8, 3.6), dpi=110, layout="constrained")
+    view, curves = figure.subplots(1, 2)
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+    paint = _draw_plane if head["dimension"] == 2 else _draw_line
+    paint(view, tuple(head["window"]), tensors)
+    settings = head["values"]
+    view.set_title(f"step {head['step']:,}: k = {settings['k']}, {settings['loss']} loss")
+    _draw_beliefs(curves, tensors["curves"])
+    return figure
+
+
+def words(head: Head) -> str:
+    """Say what the picture shows, for readers whose screen is read to them."""
+    settings, covered = head["values"], head["measures"].get("modes")
+    about = f"The lab after {head['step']} steps, with k = {settings['k']} and the "
+    about += f"{settings['loss']} loss: data, generated samples and what the discriminator says."
+    return about + (f" {covered:.0f} of {head['modes']} modes are covered." if covered else "")
+
+
+def _draw_plane(ax: Axes, window: tuple[float, float], arrays: dict[str, Tensor]) -> None:
+    if "belief" in arrays:
+        side = len(arrays["belief"])
+        plot_belief(ax, lambda _: arrays["belief"].T.flatten(), window, side)
+    plot_samples(ax, arrays.get("real"), arrays.get("fake"), window)
+    ax.set(xticks=[], yticks=[])
+
+
+def _draw_line(ax: Axes, window: tuple[float, float], arrays: dict[str, Tensor]) -> None:
+    if "belief" in arrays:
+        x = torch.linspace(*window, len(arrays["belief"]))
+        plot_game(ax, x, arrays["p"], arrays["q"], arrays["belief"]).legend()
+
+
+def _draw_beliefs(ax: Axes, curves: Tensor) -> None:
+    row = dict(zip(NAMES, curves, strict=True))
+    ax.plot(row["step"], row["real"], color=REAL, label="on real samples")
+    ax.plot(row["step"], row["fake"], color=FAKE, linestyle="--", label="on generated samples")
+    ax.axhline(0.5, color=INK, linewidth=0.5)
+    ax.set(ylim=(0, 1), xlabel="step", title="D, on average")
+    ax.legend(loc="upper right")
