@@ -1,0 +1,442 @@
+"""Sweeps: many settings, each trained as an ensemble, measured and kept in one table.
+
+In Python, settings are keyword arguments and the grid is a dictionary of lists::
+
+    frame = sweep({"k": [1, 5], "rate": [1e-4, 1e-3]}, loss="hinge", steps=1_000, runs=32)
+
+A recorded sweep is a TOML file with the same keys, which
+
+    python -m gan_course sweep figures/sweeps/NAME.toml
+
+trains again. A key is a name of the top level, or of a table:
+
+==================  =====================================================================
+key                 what it sets
+==================  =====================================================================
+``steps``           generator steps of a training
+``runs``            trainings in each cell of the grid; they differ in weights and batches
+``samples``         samples of each run that are measured in the end
+``averaged``        whether the averaged weights make them
+``seed``            of the weights, the batches and the noise, the same in each cell
+``target.name``     a key of :data:`gan_course.distributions.TARGETS` that has modes;
+                    ``target.std`` and the like are its arguments
+``prior.name``      a key of :data:`gan_course.distributions.PRIORS`; and ``prior.dim``
+``networks.width``  and every other option of :func:`gan_course.networks.mlp`, for both
+                    players; ``generator.width``, ``discriminator.width`` for one
+``k``, ``loss``     and every other field of :class:`gan_course.training.Settings`
+``rate``            both players' learning rates
+``penalties.R1``    the weight of a penalty
+==================  =====================================================================
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import json
+import os
+import platform
+import time
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+from gan_course.distributions import PRIORS, TARGETS, GaussianMixture
+from gan_course.metrics import Interval, mean_interval, mode_coverage, proportion_interval
+from gan_course.networks import Ensemble, mlp
+from gan_course.penalties import PENALTIES
+from gan_course.training import NonFiniteError, Settings, Trainer, pick_device
+
+#: Values by dotted key: ``{"loss": "hinge", "generator.width": 16}``.
+Cell = dict[str, Any]
+
+PLAYERS = ("generator", "discriminator")
+MEASURES = ("modes", "high_quality", "reverse_kl", "diverged")
+
+
+def sweep(
+    grid: Mapping[str, Any] | None = None,
+    *,
+    variants: Mapping[str, Mapping[str, Any]] | None = None,
+    journal: Path | None = None,
+    device: str = "auto",
+    progress: bool = True,
+    **settings: Any,
+) -> pd.DataFrame:
+    """Train every cell of a grid of settings, each as an ensemble, and measure its runs.
+
+    Args:
+        grid: a list of values for each key; their product is trained.
+        variants: named changes, each crossed with the grid: ``{"plain": {}, "R1":
+            {"penalties.R1": 0.1}}``.
+        journal: a file in which each finished cell is kept at once. The cells that it holds
+            are not trained again, if device, threads and versions are the same.
+        device: see :func:`gan_course.training.pick_device`.
+        progress: whether to show a bar, unless the environment has ``TQDM_DISABLE``.
+        **settings: what all cells share, see the head of this module.
+
+    Returns:
+        A row for each cell and run: ``cell``, the swept keys, ``run``, the measures of
+        :func:`gan_course.metrics.mode_coverage`, and ``diverged``, whether the run stopped
+        at a loss that is not finite; it is then measured where it stopped. The seconds that
+        all of it took are in ``frame.attrs["seconds"]``.
+
+    Raises:
+        ValueError: a key or a value is not allowed; the message names it. All cells are
+            checked before the first is trained.
+        KeyboardInterrupt: the sweep was interrupted.
+    """
+    plan = list(cells(grid, variants, settings))
+    for _, cell in plan:
+        _trainer(cell | {"runs": 1}, "cpu")  # complains of bad values
+    machine = about(device)
+    done = _finished(journal)
+    names = [json.dumps([cell, machine], sort_keys=True) for _, cell in plan]
+    left = sum(
+        cell["steps"] for name, (_, cell) in zip(names, plan, strict=True) if name not in done
+    )
+    hidden = not progress or "TQDM_DISABLE" in os.environ
+    with tqdm(total=left, unit="step", disable=hidden) as bar:
+        for name, (labels, cell) in zip(names, plan, strict=True):
+            if name in done:
+                continue
+            bar.set_description(_words(labels))
+            begin = time.perf_counter()
+            rows = _measure(cell, device, lambda _: bar.update())
+            done[name] = {"seconds": time.perf_counter() - begin, "rows": rows}
+            if journal is not None:
+                _append(journal, {"cell": name, **done[name]})
+    frames = [
+        pd.DataFrame({"cell": number, **labels, **done[name]["rows"]})
+        for number, (name, (labels, _)) in enumerate(zip(names, plan, strict=True))
+    ]
+    frame = pd.concat(frames, ignore_index=True)
+    frame.attrs["seconds"] = sum(done[name]["seconds"] for name in names)
+    return frame
+
+
+# -- Cells ----------------------------------------------------------------------------
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> Cell:
+    """Join the keys of nested tables by dots: ``{"target": {"std": 1}}`` to ``target.std``."""
+    cell: Cell = {}
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            cell |= flat(value, f"{prefix}{key}.")
+        else:
+            cell[prefix + key] = value
+    return cell
+
+
+def cells(
+    grid: Mapping[str, Any] | None,
+    variants: Mapping[str, Mapping[str, Any]] | None,
+    settings: Mapping[str, Any],
+) -> Iterator[tuple[Cell, Cell]]:
+    """List the cells of a sweep: what tells each from the others, and all that it is.
+
+    Raises:
+        ValueError: see :func:`complete`; or an axis of the grid is no list.
+    """
+    axes = flat(grid or {})
+    for key, values in axes.items():
+        if not isinstance(values, list | tuple) or not values:
+            raise ValueError(f"grid: {key} = {values!r}: expected a list of values")
+    for name, changes in (variants or {"": {}}).items():
+        for values in itertools.product(*axes.values()):
+            point = dict(zip(axes, values, strict=True))
+            labels = {key: _scalar(value) for key, value in point.items()}
+            if variants:
+                labels = {"variant": name, **labels}
+            yield labels, complete(flat(settings), flat(changes), point)
+
+
+def _scalar(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list | tuple) else value
+
+
+def complete(*layers: Cell) -> Cell:
+    """Lay settings over the defaults, so that a record says what was trained, come what may.
+
+    A later layer stands above an earlier one; in one layer, what is said of one player stands
+    above what is said of both.
+
+    Raises:
+        ValueError: a key is unknown, or its value is of another type than the default.
+    """
+    said = {key: value for layer in layers for key, value in layer.items()}
+    required, optional, general = _keys(said)
+    allowed = required | optional | {both: required[key] for key, both in general.items()}
+    for key, value in said.items():
+        if key not in allowed:
+            raise ValueError(f"{key} = {value!r}: there is no such key; {_like(key, allowed)}")
+        if not _same_type(value, allowed[key]):
+            kind = type(allowed[key]).__name__
+            raise ValueError(f"{key} = {value!r}: expected {kind}, like {allowed[key]!r}")
+    cell = required
+    for layer in layers:
+        cell |= {key: layer[both] for key, both in general.items() if both in layer}
+        cell |= {key: value for key, value in layer.items() if key not in general.values()}
+    return cell
+
+
+def _keys(cell: Mapping[str, Any]) -> tuple[Cell, Cell, dict[str, str]]:
+    """Keys that have a default; keys that may be absent; keys that a general one sets, too."""
+    required: Cell = {
+        "steps": 1_000,
+        "runs": 32,
+        "samples": 2_500,
+        "averaged": False,
+        "seed": 0,
+        "target.name": "ring",
+        "prior.name": "normal",
+        "prior.dim": 2,
+    }
+    target = TARGETS.get(cell.get("target.name", "ring"))
+    if target is None or target().modes is None:
+        modal = sorted(name for name, build in TARGETS.items() if build().modes is not None)
+        raise ValueError(f"target.name = {cell['target.name']!r}: choose one of {modal}")
+    required |= {f"target.{name}": default for name, default in _defaults(target).items()}
+    general: dict[str, str] = {}
+    for player in PLAYERS:
+        for name, default in _defaults(mlp).items():
+            required[f"{player}.{name}"] = default
+            general[f"{player}.{name}"] = f"networks.{name}"
+        general[f"{player}_rate"] = "rate"
+    plain = Settings()
+    required |= {f.name: getattr(plain, f.name) for f in fields(Settings) if f.name != "penalties"}
+    optional = {f"penalties.{name}": 0.0 for name in PENALTIES}
+    return required, optional, general
+
+
+def _defaults(function: Callable[..., object]) -> Cell:
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+
+def _same_type(value: object, default: object) -> bool:
+    if isinstance(default, tuple):
+        return isinstance(value, list | tuple)
+    if isinstance(default, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is type(default)
+
+
+def _like(key: str, allowed: Mapping[str, Any]) -> str:
+    """The allowed keys of the same table, or of the top level."""
+    table = key.rpartition(".")[0]
+    alike = sorted(name for name in allowed if name.rpartition(".")[0] == table)
+    if alike:
+        return f"allowed are {alike}"
+    tables = sorted({name.rpartition(".")[0] for name in allowed} - {""})
+    return f"allowed are tables {tables}"
+
+
+def _part(cell: Mapping[str, Any], table: str) -> Cell:
+    """The values of one table."""
+    start = table + "."
+    return {key[len(start) :]: value for key, value in cell.items() if key.startswith(start)}
+
+
+def _words(labels: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} = {value}" for key, value in labels.items())
+
+
+# -- Training a cell ------------------------------------------------------------------
+
+
+def _trainer(cell: Cell, device: str) -> Trainer:
+    """The two ensembles and their trainer, from a complete cell.
+
+    Raises:
+        ValueError: a value is not allowed; the message names it.
+    """
+    for name in ("steps", "samples", "prior.dim"):
+        if cell[name] < 1:
+            raise ValueError(f"{name} = {cell[name]!r}: must be at least 1")
+    if cell["prior.name"] not in PRIORS:
+        raise ValueError(f"prior.name = {cell['prior.name']!r}: choose one of {sorted(PRIORS)}")
+    prior = PRIORS[cell["prior.name"]](cell["prior.dim"])
+    target = _target(cell)
+    chosen = {f.name: cell[f.name] for f in fields(Settings) if f.name in cell}
+    settings = Settings(
+        **chosen | {"betas": tuple(cell["betas"]), "penalties": _part(cell, "penalties")}
+    )
+    if cell["averaged"] and not settings.averaging:
+        raise ValueError("averaged = True: needs averaging above 0")
+    sizes = {
+        "generator": (prior.event_shape[0], target.event_shape[0]),
+        "discriminator": (target.event_shape[0], 1),
+    }
+    seed = cell["seed"]
+    with torch.random.fork_rng(devices=[]):  # the weights are made on the CPU
+        torch.manual_seed(seed)
+        G, D = (
+            Ensemble(lambda p=player: mlp(*sizes[p], **_part(cell, p)), cell["runs"])  # type: ignore[misc]
+            for player in PLAYERS
+        )
+    return Trainer(G, D, target, prior, settings, seed=seed, device=device)
+
+
+def _target(cell: Cell) -> GaussianMixture:
+    arguments = _part(cell, "target")
+    return TARGETS[arguments.pop("name")](**arguments)
+
+
+def _measure(cell: Cell, device: str, tick: Callable[[Trainer], object]) -> dict[str, list[Any]]:
+    """Train one cell, and measure its runs."""
+    trainer = _trainer(cell, device)
+    try:
+        history = trainer.train(cell["steps"], tick, progress=False)
+        diverged = trainer.frozen
+        if len(history) < cell["steps"]:  # the trainer keeps an interrupt to itself
+            raise KeyboardInterrupt
+    except NonFiniteError:  # every run has stopped
+        diverged = torch.ones_like(trainer.frozen)
+    target = _target(cell).to(trainer.device)
+    samples = trainer.sample(cell["samples"], averaged=cell["averaged"])
+    found = mode_coverage(samples, target.centers, float(target.std[0]))
+    return {
+        "run": list(range(cell["runs"])),
+        "modes": found.modes.tolist(),
+        "high_quality": [round(share, 6) for share in found.high_quality.tolist()],
+        "reverse_kl": [round(divergence, 6) for divergence in found.reverse_kl.tolist()],
+        "diverged": diverged.tolist(),
+    }
+
+
+def about(device: str = "auto") -> Cell:
+    """Where a sweep is trained, and with what."""
+    place = pick_device(device)
+    cores = f"{os.cpu_count()} CPU cores ({platform.machine()})"
+    return {
+        "machine": cores if place.type == "cpu" else torch.cuda.get_device_name(place),
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "gan-course")},
+        },
+    }
+
+
+def _append(journal: Path, line: Mapping[str, Any]) -> None:
+    with journal.open("a", encoding="utf-8") as file:
+        # A line feed first: the line before may have been torn by the end of its process.
+        file.write("\n" + json.dumps(line))
+
+
+def _finished(journal: Path | None) -> dict[str, Any]:
+    """The journal's cells by name."""
+    done = {}
+    if journal is not None and journal.exists():
+        for line in journal.read_text("utf-8").splitlines():
+            with suppress(json.JSONDecodeError):  # a torn line: that cell is trained again
+                entry = json.loads(line)
+                done[entry.pop("cell")] = entry
+    return done
+
+
+# -- Recorded sweeps ------------------------------------------------------------------
+
+
+def read(path: Path, *, quick: bool = False) -> dict[str, Any]:
+    """Read a TOML file into the arguments of :func:`sweep`.
+
+    Args:
+        path: the file. Its tables ``grid`` and ``variants`` are those of :func:`sweep`; its
+            table ``quick`` says what a small version changes: any setting, the lists of
+            ``quick.grid``, and in ``quick.variants`` the names of those to keep; all else
+            is settings.
+        quick: whether to read the small version.
+
+    Raises:
+        ValueError: the file is not TOML, or has no small version.
+    """
+    try:
+        settings = tomllib.loads(path.read_text("utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path}: {error}") from None
+    grid, variants = flat(settings.pop("grid", {})), settings.pop("variants", {})
+    small = settings.pop("quick", None)
+    if quick:
+        if small is None:
+            raise ValueError(f"{path}: has no table [quick]")
+        grid |= flat(small.pop("grid", {}))
+        variants = {name: variants[name] for name in small.pop("variants", variants)}
+        settings = flat(settings) | flat(small)
+    return {"grid": grid, "variants": variants, **flat(settings)}
+
+
+def record(path: Path, output: Path, *, quick: bool = False, device: str = "auto") -> pd.DataFrame:
+    """Train a recorded sweep; write its table, and beside it a note of how it was made.
+
+    If it is interrupted, the next call goes on after the last finished cell. An older record
+    is replaced when all is done.
+
+    Args:
+        path: the sweep's TOML file.
+        output: the table, CSV; the note's name ends in JSON.
+        quick: whether to train the small version.
+        device: see :func:`gan_course.training.pick_device`.
+
+    Raises:
+        ValueError: see :func:`read` and :func:`sweep`.
+    """
+    arguments = read(path, quick=quick)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    journal = output.with_suffix(".tmp")
+    frame = sweep(**arguments, journal=journal, device=device)
+    grid, variants = arguments.pop("grid"), arguments.pop("variants")
+    first, *others = (cell for _, cell in cells(grid, variants, arguments))
+    note = {
+        "command": f"python -m gan_course sweep {path.as_posix()}" + " --quick" * quick,
+        "seconds": round(frame.attrs["seconds"], 1),
+        **about(device),
+        "grid": grid,
+        "variants": variants,
+        "settings": {  # what all cells share
+            key: value
+            for key, value in first.items()
+            if all(other.get(key) == value for other in others)
+        },
+    }
+    frame.to_csv(output, index=False, lineterminator="\n")
+    output.with_suffix(".json").write_text(json.dumps(note, indent=2) + "\n", "utf-8")
+    journal.unlink()
+    return frame
+
+
+def disagreements(one: pd.DataFrame, other: pd.DataFrame, confidence: float = 0.95) -> list[str]:
+    """Say where two tables of one sweep differ by more than chance.
+
+    For each cell and measure the intervals of both means must overlap. Their confidence is
+    raised (Bonferroni), so that all of them hold at once with the probability ``confidence``.
+
+    Raises:
+        ValueError: the tables have not the same cells.
+    """
+    numbers = sorted(set(one["cell"]))
+    if numbers != sorted(set(other["cell"])):
+        raise ValueError(f"one has {len(numbers)} cells and other {other['cell'].nunique()}")
+    each = 1 - (1 - confidence) / (2 * len(numbers) * len(MEASURES))
+    found = []
+    for number, measure in itertools.product(numbers, MEASURES):
+        a, b = (_interval(t.loc[t["cell"] == number, measure], each) for t in (one, other))
+        if a.low > b.high or b.low > a.high:
+            found.append(f"cell {number}, {measure}: {a.estimate:.4g} and {b.estimate:.4g}")
+    return found
+
+
+def _interval(values: pd.Series[Any], confidence: float) -> Interval:
+    if values.dtype == bool:
+        return proportion_interval(int(values.sum()), len(values), confidence)
+    return mean_interval(values.to_numpy(), confidence)
