@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ import gan_course
 from gan_course.distributions import GaussianMixture, Uniform, normal, ring
 from gan_course.lab import Driver, Lab
 from gan_course.lab.controls import CONTROLS, LAYERS, symptom
-from gan_course.lab.curves import MOST, Curves
+from gan_course.lab.curves import MOST, NAMES, Curves
 from gan_course.lab.frames import pack, pack_small, unpack
 from gan_course.lab.scene import CELLS, GRID, MESH, SHOWN, Scene
+from gan_course.lab.scores import reading
 from gan_course.lab.view import WINDOW
 from gan_course.losses import LOSSES
 from gan_course.networks import mlp
@@ -80,7 +82,7 @@ def test_the_lab_is_a_name_of_the_library_which_itself_needs_no_jupyter() -> Non
 # --- Controls -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name in CONTROLS if name != "data"])
+@pytest.mark.parametrize("name", [name for name in CONTROLS if name not in ("data", "along")])
 def test_each_control_at_its_extremes_while_training(lab: Lab, name: str) -> None:
     lab.show(*LAYERS)
     for value in [*LOSSES] if name == "loss" else extremes(CONTROLS[name].options):
@@ -180,6 +182,9 @@ WRONG: dict[str, Callable[[], object]] = {
     "runs = 65": lambda: Lab(runs=65),
     "widths = 3": lambda: Lab(widths=3),
     "controls: 'kk'": lambda: Lab(controls=["kk"]),
+    "controls: 'along'": lambda: Lab(controls=["along"]),
+    "along = 'k'": lambda: Lab(runs=2, along="k"),
+    "generator_rate = 0.01": lambda: Lab(runs=2, along="generator_rate", generator_rate=0.01),
     "loss = 'x'": lambda: Lab(losses=["x"]),
     "layers: 'fog'": lambda: Lab(layers=["fog"]),
 }
@@ -247,9 +252,9 @@ def test_a_generator_that_runs_away_is_told(lab: Lab) -> None:
 
 def test_a_perfect_discriminator_is_told() -> None:
     measures = {"outside": 0.0, "real": 0.999, "fake": 0.001}
-    assert "nearly perfect" in symptom(measures, "minimax")
-    assert symptom({**measures, "fake": 0.2}, "minimax") == ""
-    assert symptom(measures, "wasserstein") == ""  # a critic's score is no probability
+    assert "nearly perfect" in symptom(measures)
+    assert symptom({**measures, "fake": 0.2}) == ""
+    assert symptom({"outside": 0.0, "real_score": 0.999, "fake_score": 0.001}) == ""
 
 
 # --- The task, the window, closing ----------------------------------------------------------
@@ -436,7 +441,11 @@ def test_curves_stay_short_and_keep_the_whole_training() -> None:
     assert rows[0, 0] < 10
     assert rows[0, -1] > 4.9 * MOST
     np.testing.assert_array_equal(rows[1], rows[0] / 2)
-    np.testing.assert_array_equal(rows[3], -rows[0])
+    np.testing.assert_array_equal(rows[NAMES.index("value")], -rows[0])
+    curves.measure(5 * MOST - 1, loss=2.0)
+    curves.add(5 * MOST, real=0.0)
+    assert np.isnan(curves.array()[NAMES.index("value"), -1])  # no longer measured
+    assert curves.array()[NAMES.index("loss"), -1] == 2
 
 
 # --- What is said about the theory ----------------------------------------------------------
@@ -446,6 +455,11 @@ def scene(data: GaussianMixture, prior: GaussianMixture | Uniform, loss: str) ->
     torch.manual_seed(0)
     generator = mlp(prior.event_shape[0], data.event_shape[0], depth=0)
     return Scene(generator, mlp(data.event_shape[0], 1), data, prior, loss, seed=0)
+
+
+def scene_of(look: Scene, loss: str) -> Scene:
+    """The same networks under another loss."""
+    return replace(look, loss=loss)
 
 
 def affine(look: Scene, scale: float, shift: float) -> GaussianMixture:
@@ -488,11 +502,73 @@ def test_the_gap_closes_for_the_best_discriminator() -> None:
     torch.testing.assert_close(seen[middle], expected[middle], atol=0.12, rtol=0)
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_best_answer_and_the_labels_have_the_least_loss(loss: str) -> None:
+    reads, cost = reading(loss), LOSSES[loss].discriminator
+    if reads.best is None or reads.labels is None:
+        assert loss in ("wasserstein", "relativistic")
+        return
+    fake, real = torch.tensor(reads.labels)
+    p, q = torch.tensor([0.3, 0.1, 0.02]), torch.tensor([0.1, 0.2, 0.3])
+
+    def expected(scores: torch.Tensor) -> torch.Tensor:
+        rows = scores.unsqueeze(-1)
+        alone = cost(rows, fake.expand_as(rows)), cost(real.expand_as(rows), rows)
+        return (p * alone[0] + q * alone[1]).sum()
+
+    least = expected(reads.best(p, q))
+    assert least > 0.01
+    for away in (-0.2, 0.2):
+        for cell in range(3):
+            moved = reads.best(p, q)
+            moved[cell] += away
+            assert expected(moved) > least + 1e-4
+    assert cost(real.reshape(1, 1), fake.reshape(1, 1)) < 1e-6  # the other half is nought there
+    torch.testing.assert_close(reads.shade(torch.stack([fake, real]), real), torch.tensor([0, 1.0]))
+
+
+@pytest.mark.parametrize("loss", ["least squares", "hinge"])
+def test_d_star_of_a_score_is_that_of_its_loss(loss: str) -> None:
+    data = GaussianMixture([0.0], 1.0)
+    look = scene(data, normal(1), loss)
+    affine(look, 1.0, 0.7)
+    assert look.truth.gap > 0
+    assert look.truth.divergence == scene_of(look, "minimax").truth.divergence
+    seen = look.truth.optimal[look.truth.optimal.isfinite()]
+    jumps = ((seen > 0) & (seen < 1)).float().mean()  # the hinge's has two values
+    assert jumps < 0.05 if loss == "hinge" else jumps > 0.5
+
+
+@pytest.mark.parametrize("loss", ["wasserstein", "relativistic"])
+def test_a_critic_is_not_compared_with_a_probability(lab: Lab, loss: str) -> None:
+    lab.show(*LAYERS)
+    lab.run(2)
+    lab.set(loss=loss)
+    lab.run(2)
+    head, arrays = lab.frame()
+    assert "optimal" not in arrays
+    assert {"value", "gap", "least", "real"}.isdisjoint(head["measures"])
+    assert {"real_score", "fake_score", "loss", "divergence"} <= set(head["measures"])
+    assert "no one D*" in head["reading"]["text"]
+    rows = dict(zip(NAMES, arrays["curves"][:, -1], strict=True))
+    assert np.isnan([rows[name] for name in ("real", "fake", "value", "gap")]).all()
+    assert rows["divergence"] == pytest.approx(head["measures"]["divergence"])
+    assert arrays["belief"].min() >= 0 and arrays["belief"].max() <= 1
+
+
+def test_the_shade_of_a_critic_is_a_half_between_its_means() -> None:
+    look = scene(GaussianMixture([0.0], 1.0), normal(1), "wasserstein")
+    middle = sum(scores.mean() for scores in look.scores) / 2
+    assert look._shade(middle.reshape(1)).item() == pytest.approx(0.5)
+    high = look.reading.shade(torch.tensor([-3.0, 0.0, 1.0]), torch.tensor(0.0))
+    torch.testing.assert_close(high, torch.tensor([0.0, 0.5, 2 / 3]))
+
+
 def test_the_density_on_the_line_is_that_of_the_generator() -> None:
     data = GaussianMixture([0.0], 1.0)
     look = scene(data, normal(1), "minimax")
     law = affine(look, 0.5, 0.3)
-    arrays = look.arrays(["belief"])
+    arrays = look.arrays(["real", "generated"])
     x = torch.linspace(*data.window, len(arrays["q"]))
     torch.testing.assert_close(arrays["q"], law.log_prob(x.unsqueeze(-1)).exp(), atol=0.01, rtol=0)
     torch.testing.assert_close(arrays["p"], data.log_prob(x.unsqueeze(-1)).exp())
@@ -529,7 +605,8 @@ def test_the_shares_of_both_laws_add_up_to_one(lab: Lab) -> None:
 
 def test_the_view_names_every_control(lab: Lab) -> None:
     page = lab.view.page
-    assert [control["name"] for control in page["controls"]] == list(CONTROLS)
+    names = [name for name in CONTROLS if name != "along"]  # that is for a wall
+    assert [control["name"] for control in page["controls"]] == names
     for control in page["controls"]:
         assert control["label"] and control["help"] and control["chapter"]
         assert len(control["labels"]) == len(control["options"])
@@ -573,6 +650,7 @@ def test_a_run_of_the_wall_that_breaks_stops_alone(wall: Lab) -> None:
     wall.run(2)
     assert wall.trainer.steps == 2
     assert wall.note["text"].startswith("1 of 16 runs stopped")
+    assert wall.frame()[0]["stopped"] == [3]
 
 
 # --- Slow motion ------------------------------------------------------------------------------

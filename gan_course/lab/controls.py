@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from gan_course.distributions import PRIORS, TARGETS, GaussianMixture, ring
-from gan_course.losses import LOSSES, cross_entropy
+from gan_course.losses import LOSSES
 from gan_course.penalties import PENALTIES
 
 #: The targets of the lab's menu; the ring is wide enough to be seen, and two live on a line.
@@ -18,7 +20,9 @@ TARGET_MENU: dict[str, Callable[[], GaussianMixture]] = {
     "one bump (1-D)": lambda: GaussianMixture([1.0], 0.5),
     "two bumps (1-D)": lambda: GaussianMixture([-1.0, 1.0], 0.3),
 }
-NONE = "none"
+NONE, SEED = "none", "seed"
+#: Settings that may differ from run to run of a wall.
+RATES = ("discriminator_rate", "generator_rate")
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ def _controls() -> Iterator[Control]:
 
 
 def _optimiser_controls() -> Iterator[Control]:
-    for letter, name in (("D", "discriminator_rate"), ("G", "generator_rate")):
+    for letter, name in zip("DG", RATES, strict=True):
         yield Control(
             name,
             f"rate of {letter}",
@@ -186,6 +190,13 @@ def _network_controls() -> Iterator[Control]:
     )
 
 
+def along_the_wall(name: str, runs: int) -> list[float]:
+    """One value of a rate for each run, evenly from the slider's one end to the other."""
+    options = CONTROLS[name].options
+    steps = np.geomspace(min(options), max(options), runs)
+    return [float(f"{value:.2g}") for value in steps]
+
+
 def _run_controls() -> Iterator[Control]:
     yield Control(
         "data",
@@ -210,6 +221,19 @@ def _run_controls() -> Iterator[Control]:
         fresh=True,
     )
     yield Control(
+        "along",
+        "runs differ in",
+        [SEED, *RATES],
+        SEED,
+        "Data",
+        "What tells the runs of the wall apart. With a rate, every run begins with the same "
+        "weights, and the rates go from the slider's one end to the other. Needs new networks.",
+        "07",
+        menu=True,
+        fresh=True,
+        labels=["their seed", "the rate of D", "the rate of G"],
+    )
+    yield Control(
         "speed",
         "speed",
         [1, 3, 10, 30, 100, 0],
@@ -229,10 +253,11 @@ CONTROLS: dict[str, Control] = {control.name: control for control in _controls()
 LAYERS: dict[str, str] = {
     "real": "real samples, blue dots",
     "generated": "generated samples, orange crosses",
-    "belief": "D(x): blue where D says real, orange where it says generated; the line is D = 1/2",
+    "belief": "D(x): blue where D says real, orange where it says generated, a line in between",
     "manifold": "the grid of z, warped by G into x; needs z of one or two dimensions",
     "arrows": "where the generator's loss pulls each generated sample",
-    "optimal": "D*, the best answer to this generator, in place of D; its V and the true JS",
+    "optimal": "D*, the best answer to this generator, in place of D; how far D is from it; the "
+    "true JS",
 }
 
 
@@ -257,15 +282,18 @@ def advice(values: Mapping[str, Any], dimension: int) -> str:
     return " ".join(saying for saying, applies in sayings.items() if applies)
 
 
-def symptom(measures: Mapping[str, float], loss: str) -> str:
-    """Say what a training suffers from, and what helps; empty if it looks well."""
-    says_probabilities = LOSSES[loss].discriminator is cross_entropy  # others give a score
+def symptom(measures: Mapping[str, float]) -> str:
+    """Say what a training suffers from, and what helps; empty if it looks well.
+
+    Args:
+        measures: those of :meth:`gan_course.lab.scene.Scene.measures`.
+    """
     if measures["outside"] > 0.9:
         return (
             "The generator has run away: nearly all samples are outside the picture. "
             "Lower the rates or add R1, then reset (chapter 06)."
         )
-    if says_probabilities and measures["real"] > 0.99 and measures["fake"] < 0.01:
+    if measures.get("real", 0) > 0.99 and measures["fake"] < 0.01:  # a score is not compared
         return (
             "D is nearly perfect, and G learns little from it. "
             "Lower D's rate or k, or add R1 (chapter 05)."

@@ -12,7 +12,11 @@ NAMES = (
     "step",
     "real",
     "fake",
+    "real_score",
+    "fake_score",
     "value",
+    "loss",
+    "least",
     "gap",
     "divergence",
     "discriminator_gradient",
@@ -20,7 +24,7 @@ NAMES = (
     "modes",
 )
 #: Those that are measured when a picture is drawn, not at each step.
-MEASURED = ("value", "gap", "divergence", "modes")
+MEASURED = ("real_score", "fake_score", "value", "loss", "least", "gap", "divergence", "modes")
 #: Rows that are kept at most.
 MOST = 400
 
@@ -28,7 +32,8 @@ MOST = 400
 class Curves:
     """Keeps a row of numbers for each step; beyond :data:`MOST` rows, every other one.
 
-    A quantity that is measured with the picture only keeps its last value in between.
+    A quantity that is measured with the picture only keeps its last value in between; what a
+    picture does not measure has no value from then on.
     """
 
     def __init__(self) -> None:
@@ -48,7 +53,7 @@ class Curves:
 
     def measure(self, step: int, **numbers: float) -> None:
         """Remember what was measured after a step, too."""
-        self._now |= {name: number for name, number in numbers.items() if name in MEASURED}
+        self._now |= {name: numbers.get(name, math.nan) for name in MEASURED}
         if self._rows and self._rows[-1][0] == step:
             self._rows[-1] = self._row()
 

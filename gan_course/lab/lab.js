@@ -5,6 +5,7 @@ const REAL = "#0072B2";
 const FAKE = "#D55E00";
 const JUDGE = "#00A383";
 const MESH = "#CC79A7";
+const FADED = 0.25;
 const SHADE = 0.5; // how strongly D's surface covers the paper
 const ACKNOWLEDGE_MS = 100;
 const SURVEY_MS = 90; // curves and wall change slowly, and cost more than the main view
@@ -22,9 +23,23 @@ const CURVES = [
     ],
   },
   {
+    title: "D's scores, on average",
+    lines: [
+      { name: "real_score", label: "real", color: REAL },
+      { name: "fake_score", label: "generated", color: FAKE, dash: [4, 3] },
+    ],
+  },
+  {
     title: "V(D, G)",
     marks: [-2 * Math.log(2)],
     lines: [{ name: "value", label: "V (thin line: −2 log 2)", color: JUDGE }],
+  },
+  {
+    title: "loss, penalty left out",
+    lines: [
+      { name: "loss", label: "D", color: JUDGE },
+      { name: "least", label: "D*", dash: [4, 3] },
+    ],
   },
   {
     title: "distances to the theory, in nats",
@@ -219,11 +234,9 @@ function crosses(context, { data }, place, color, size, paper) {
     context.moveTo(x - size, y + size);
     context.lineTo(x + size, y - size);
   }
-  context.globalAlpha *= 0.6; // a rim that sets the crosses off their own colour's shade
   context.strokeStyle = paper;
   context.lineWidth = 2.6;
-  context.stroke();
-  context.globalAlpha /= 0.6;
+  dimmed(context, 0.6, () => context.stroke()); // a rim, off their own colour's shade
   context.strokeStyle = color;
   context.lineWidth = 1.2;
   context.stroke();
@@ -296,16 +309,27 @@ function arrow(context, x, y, dx, dy, head) {
   context.stroke();
 }
 
+/** Paint the parts of a layer, if they are there; in slow motion, what is not spoken of fades. */
+function painter(context, head) {
+  return (name, array, paint) => {
+    if (!array) return;
+    const faded = head.piece && !head.piece.highlight.includes(name);
+    dimmed(context, faded ? FADED : 1, () => paint(context, array));
+  };
+}
+
+/** Paint with a share of the present opacity. */
+function dimmed(context, share, paint) {
+  const whole = context.globalAlpha;
+  context.globalAlpha = share * whole;
+  paint();
+  context.globalAlpha = whole;
+}
+
 function drawPlane(context, size, head, arrays, colors) {
   const place = plane(head, size);
   const { paper, ink } = colors;
-  const layer = (name, array, paint) => {
-    if (!array) return;
-    // In slow motion, what is not spoken of fades.
-    context.globalAlpha = head.piece && !head.piece.highlight.includes(name) ? 0.3 : 1;
-    paint(context, array);
-    context.globalAlpha = 1;
-  };
+  const layer = painter(context, head);
   const surface = arrays.optimal ? "optimal" : "belief";
   layer(surface, arrays[surface], (c, a) => paintSurface(c, a, size, paper, surface === "belief"));
   layer("manifold", arrays.mesh, (c, a) => drawMesh(c, a, place));
@@ -337,20 +361,23 @@ function drawLine(context, size, head, arrays, colors) {
     });
     stroke(context, color, dash, width);
   };
+  const { name } = head.reading;
   const curves = [
-    ["p_data", arrays.p, REAL, [2, 3], 2.6],
-    ["p_g", arrays.q, FAKE, [], 2],
-    ["D*", arrays.optimal && { ...arrays.optimal, cells: true }, colors.ink, [1, 3], 2],
-    ["D", arrays.belief, JUDGE, [7, 4], 2],
-  ];
-  curves.forEach(([name, ...rest], i) => {
-    curve(...rest);
-    if (rest[0]) legend(context, name, rest[1], rest[2], size - 68, 14 + 14 * i, colors.ink);
+    ["real", "p_data", arrays.p, REAL, [2, 3], 2.6],
+    ["generated", "p_g", arrays.q, FAKE, [], 2],
+    ["optimal", name.replace("D", "D*"), arrays.optimal && { ...arrays.optimal, cells: true }, colors.ink, [1, 3], 2],
+    ["belief", name, arrays.belief, JUDGE, [7, 4], 2],
+  ].filter(([, , array]) => array);
+  const left = size - 30 - Math.max(0, ...curves.map(([, label]) => context.measureText(label).width));
+  const layer = painter(context, head);
+  curves.forEach(([of, label, array, color, dash, width], i) => {
+    layer(of, array, () => curve(array, color, dash, width));
+    legend(context, label, color, dash, left, 14 + 14 * i, colors.ink);
   });
-  if (arrays.real) rug(context, arrays.real, x, floor + 3, REAL);
-  if (arrays.fake) rug(context, arrays.fake, x, floor + 11, FAKE);
-  if (arrays.ladder) drawLadder(context, arrays.ladder, size, x, floor + 20, colors.ink);
-  if (arrays.arrows) drawPulls(context, arrays.arrows, x, floor + 15, size, head, colors.ink);
+  layer("real", arrays.real, (c, a) => rug(c, a, x, floor + 3, REAL));
+  layer("generated", arrays.fake, (c, a) => rug(c, a, x, floor + 11, FAKE));
+  layer("manifold", arrays.ladder, (c, a) => drawLadder(c, a, size, x, floor + 20, colors.ink));
+  layer("arrows", arrays.arrows, (c, a) => drawPulls(c, a, x, floor + 15, size, head, colors.ink));
 }
 
 function legend(context, name, color, dash, x, y, ink) {
@@ -371,20 +398,18 @@ function stroke(context, color, dash, width) {
 }
 
 function baseline(context, size, y, ink) {
-  context.globalAlpha = 0.4;
   context.fillStyle = ink;
   for (const level of [0, 0.5, 1]) {
-    context.fillRect(0, y(level), size, 0.8);
+    dimmed(context, 0.4, () => context.fillRect(0, y(level), size, 0.8));
     context.fillText(String(level), 2, y(level) - 2);
   }
-  context.globalAlpha = 1;
 }
 
 function rug(context, { data }, x, y, color) {
   context.fillStyle = color;
-  context.globalAlpha = 0.5;
-  for (const v of data) context.fillRect(x(v) - 0.5, y, 1, 7);
-  context.globalAlpha = 1;
+  dimmed(context, 0.5, () => {
+    for (const v of data) context.fillRect(x(v) - 0.5, y, 1, 7);
+  });
 }
 
 function drawLadder(context, { data }, size, x, y, ink) {
@@ -435,7 +460,7 @@ function drawCurve(canvas, spec, steps, rows, colors) {
     rows[i].forEach((v, j) => {
       if (Number.isFinite(v) && Number.isFinite(scaled(v))) context.lineTo(x(steps[j]), y(v));
     });
-    stroke(context, line.color, line.dash || [], 1.6);
+    stroke(context, line.color || colors.ink, line.dash || [], 1.6);
   });
 }
 
@@ -446,9 +471,9 @@ function scale(context, spec, bottom, top, y, width, height, last, ink) {
   for (const end of [bottom, top]) context.fillText(short(back(end)), 34, y(back(end)) + 4);
   context.fillText(`step ${last}`, width - 2, height - 2);
   context.textAlign = "left";
-  context.globalAlpha = 0.4;
-  for (const mark of [back(bottom), ...(spec.marks || [])]) context.fillRect(38, y(mark), width - 42, 0.8);
-  context.globalAlpha = 1;
+  dimmed(context, 0.4, () => {
+    for (const mark of [back(bottom), ...(spec.marks || [])]) context.fillRect(38, y(mark), width - 42, 0.8);
+  });
 }
 
 function short(value) {
@@ -471,6 +496,8 @@ export function mount(root, page, send) {
     remedy: make("button", { className: "gan-remedy", hidden: true, onclick: () => send({ kind: "remedy" }) }),
     piece: make("p", { className: "gan-piece", role: "status", hidden: true }),
     facts: make("p", { className: "gan-facts" }),
+    reading: make("p", { className: "gan-reading" }),
+    wallNote: make("p", { className: "gan-reading" }),
     help: make("p", { className: "gan-help", id: `${id}-help` }),
     values: new Map(),
     layers: new Map(),
@@ -493,6 +520,7 @@ export function mount(root, page, send) {
         { className: "gan-picture" },
         parts.canvas,
         parts.facts,
+        parts.reading,
         make("div", { className: "gan-status" }, parts.note, parts.remedy),
         layerBoxes(parts, page, send),
         parts.help,
@@ -623,41 +651,49 @@ function buildWall(parts, runs, send) {
   const box = make("div", { className: "gan-wall", role: "group", ariaLabel: "All runs" });
   for (let run = 0; run < runs; run++) {
     const canvas = make("canvas", {});
-    const button = make("button", { onclick: () => send({ kind: "lift", run }) }, canvas);
+    const [value, state] = [make("span", {}), make("span", {})];
+    const button = make("button", { onclick: () => send({ kind: "lift", run }) }, canvas, value, state);
     box.append(button);
-    parts.wall.push({ button, canvas });
+    parts.wall.push({ button, canvas, value, state });
   }
-  return box;
+  return make("div", {}, box, parts.wallNote);
 }
 
 function drawWall(parts, head, arrays, colors, speaking) {
   if (!arrays.wall) return;
   const [, samples, axes] = arrays.wall.shape;
-  parts.wall.forEach(({ button, canvas }, run) => {
+  const rate = { discriminator_rate: "rate of D", generator_rate: "rate of G" }[head.along];
+  write(parts.wallNote, wallNote(head, parts.wall.length, rate));
+  parts.wall.forEach(({ button, canvas, value, state }, run) => {
     const { context, width } = surface(canvas, 1);
     const place = plane(head, width);
     const own = arrays.wall.data.subarray(run * samples * axes, (run + 1) * samples * axes);
     const some = arrays.real ? arrays.real.data.subarray(0, 80 * axes) : [];
     if (axes === 2) {
-      context.globalAlpha = 0.4;
-      dots(context, { data: some }, place, REAL, 1.5);
-      context.globalAlpha = 1;
+      dimmed(context, 0.4, () => dots(context, { data: some }, place, REAL, 1.5));
       dots(context, { data: own }, place, FAKE, 1.8);
     } else {
       rug(context, { data: some }, place.x, width / 2 - 8, REAL);
       rug(context, { data: own }, place.x, width / 2, FAKE);
     }
     button.setAttribute("aria-pressed", String(run === head.run));
+    const covered = arrays.covered ? `${Math.round(arrays.covered.data[run])} of ${head.modes}` : "";
+    const stopped = head.stopped.includes(run);
+    write(value, head.tiles[run] ?? "");
+    write(state, stopped ? "stopped" : covered);
     if (speaking || !button.ariaLabel) {
-      const modes = arrays.covered ? `, ${Math.round(arrays.covered.data[run])} of ${head.modes} modes` : "";
-      button.ariaLabel = button.title = `Run ${run + 1}${modes}`;
-    }
-    if (arrays.covered) {
-      context.fillStyle = colors.ink;
-      context.font = `9px ${colors.font}`;
-      context.fillText(String(Math.round(arrays.covered.data[run])), 2, 9);
+      const says = [`Run ${run + 1}`, rate && `${rate} ${head.tiles[run]}`, covered && `${covered} modes`, stopped && "stopped"];
+      button.ariaLabel = button.title = says.filter(Boolean).join(", ");
     }
   });
+}
+
+/** What the tiles differ in, and what is written under them. */
+function wallNote(head, runs, rate) {
+  const modes = head.modes ? "modes covered" : "";
+  if (!rate) return `${runs} runs that differ in their seed${modes && `; below each, the ${modes}`}. Click one to lift it.`;
+  const below = [`its ${rate}`, modes && `the ${modes}`].filter(Boolean).join(" and ");
+  return `${runs} runs from the same weights; below each, ${below}. Click one to lift it.`;
 }
 
 /** Say what a control does, in the help line and to a screen reader. */
@@ -765,7 +801,7 @@ function curveBoxes(parts) {
     const canvas = make("canvas", { role: "img", ariaLabel: spec.title });
     const keys = spec.lines.map(({ label, color, dash }) => {
       const key = make("span", { className: "gan-line" });
-      key.style.borderTop = `2px ${dash ? "dashed" : "solid"} ${color}`;
+      key.style.borderTop = `2px ${dash ? "dashed" : "solid"} ${color || "currentcolor"}`;
       return make("span", {}, key, label);
     });
     const caption = make("figcaption", {}, make("b", { textContent: spec.title }), " ", ...keys);
@@ -801,8 +837,8 @@ function drawCurves(parts, head, arrays, colors) {
   const row = (name) => data.subarray(head.curves.indexOf(name) * shape[1], (head.curves.indexOf(name) + 1) * shape[1]);
   for (const { spec, canvas, figure } of parts.curves) {
     const rows = spec.lines.map(({ name }) => row(name));
-    const empty = rows.every((values) => !values.some(Number.isFinite));
-    figure.hidden = empty && spec.title !== CURVES[0].title;
+    // A quantity that is no longer measured (V, say, once D is a critic) leaves the page.
+    figure.hidden = shape[1] > 0 && !rows.some((values) => Number.isFinite(values[shape[1] - 1]));
     if (!figure.hidden) drawCurve(canvas, { ...spec, high: spec.title === "modes covered" ? head.modes : spec.high }, row("step"), rows, colors);
   }
 }
@@ -815,6 +851,7 @@ function tell(parts, head) {
   parts.piece.hidden = !head.piece;
   write(parts.piece, head.piece?.text ?? "");
   write(parts.facts, facts(head));
+  write(parts.reading, head.reading.text);
   write(parts.note, head.note.text);
   parts.note.dataset.kind = head.note.kind;
   parts.remedy.hidden = !head.remedy;
@@ -826,6 +863,7 @@ function tell(parts, head) {
     // What the reader is holding follows the hand, not the kernel, which is a little behind.
     const held = input.matches(":active") || (input === document.activeElement && head.playing);
     if (!held) set(head.values[name]);
+    input.disabled = name === head.along; // each run of the wall has its own
   }
 }
 
@@ -836,9 +874,13 @@ function write(element, text) {
 
 function facts(head) {
   const m = head.measures;
-  const parts = [`step ${head.step}`, `V = ${number(m.value)}`];
+  const parts = [`step ${head.step}`];
+  if (m.value !== undefined) parts.push(`V = ${number(m.value)}`);
+  if (m.loss !== undefined) parts.push(`D's loss = ${number(m.loss)}`);
+  if (m.least !== undefined) parts.push(`of D* = ${number(m.least)}`);
   if (m.modes !== undefined) parts.push(`${m.modes} of ${head.modes} modes`, `${Math.round(100 * m.quality)} % near one`);
-  if (m.gap !== undefined) parts.push(`V(D*) − V(D) = ${number(m.gap)}`, `JS = ${number(m.divergence)}`);
+  if (m.gap !== undefined) parts.push(`V(D*) − V(D) = ${number(m.gap)}`);
+  if (m.divergence !== undefined) parts.push(`JS = ${number(m.divergence)}`);
   if (m.outside > 0) parts.push(`${Math.round(100 * m.outside)} % of the samples outside the picture`);
   return parts.join(" · ");
 }
@@ -852,7 +894,7 @@ function speak(parts, state) {
   const now = performance.now();
   if (state.head.playing && now - state.spoken < SPEAK_MS) return false;
   state.spoken = now;
-  const { real, fake } = state.head.measures;
+  const { real_score, fake_score, real = real_score, fake = fake_score } = state.head.measures;
   parts.canvas.ariaLabel =
     `Real and generated samples with the discriminator's opinion. ${facts(state.head)}. ` +
     `D averages ${number(real, 2)} on real and ${number(fake, 2)} on generated samples.`;
@@ -933,9 +975,9 @@ function render({ model, el }) {
 // Without a kernel: a recording, with a time scrubber; `replay.py` writes it
 
 const ARRAYS = {
-  real: ["real"],
-  generated: ["fake"],
-  belief: ["belief", "p", "q"],
+  real: ["real", "p"],
+  generated: ["fake", "q"],
+  belief: ["belief"],
   manifold: ["mesh", "thread", "ladder"],
   arrows: ["arrows"],
   optimal: ["optimal"],

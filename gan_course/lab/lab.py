@@ -15,12 +15,24 @@ from numpy.typing import NDArray
 from torch import nn
 
 from gan_course.distributions import PRIORS, GaussianMixture, Uniform, drawn
-from gan_course.lab.controls import CONTROLS, LAYERS, NONE, TARGET_MENU, Control, advice, symptom
+from gan_course.lab.controls import (
+    CONTROLS,
+    LAYERS,
+    NONE,
+    RATES,
+    SEED,
+    TARGET_MENU,
+    Control,
+    advice,
+    along_the_wall,
+    symptom,
+)
 from gan_course.lab.curves import NAMES, Curves
 from gan_course.lab.driver import Driver
 from gan_course.lab.frames import Arrays, Head
 from gan_course.lab.replay import record, write
 from gan_course.lab.scene import Scene, Target
+from gan_course.lab.scores import reading
 from gan_course.lab.slow import Piece, pieces
 from gan_course.lab.still import bundle
 from gan_course.lab.view import View
@@ -47,6 +59,7 @@ class Lab:
         data: a name in the lab's menu of targets, or a target of your own in one or two
             dimensions.
         runs: trainings at once; above 1 they hang on a wall, and one is in the main view.
+            They differ in their seed, or along a rate: ``Lab(runs=16, along="generator_rate")``.
         controls: names of the controls to show, see :data:`gan_course.lab.controls.CONTROLS`;
             default all.
         losses: the losses to offer; default all.
@@ -84,7 +97,7 @@ class Lab:
         self.targets: dict[str, Target] = {name: make() for name, make in TARGET_MENU.items()}
         if not isinstance(data, str):
             self.targets[GIVEN] = _checked_target("data", data)
-        self.controls = _offered(controls, losses, list(self.targets))
+        self.controls = _offered(controls, losses, list(self.targets), runs)
         self.values = {name: control.default for name, control in self.controls.items()}
         self._check_layers(layers)
         self.layers = tuple(layers)
@@ -245,13 +258,33 @@ class Lab:
     def _network(self, inputs: int, outputs: int) -> nn.Module:
         sizes = {name: self.values[name] for name in ("width", "depth")}
         build = partial(mlp, inputs, outputs, activation="leaky relu", **sizes)
-        return Ensemble(build, self.runs) if self.runs > 1 else build()
+        if self.runs == 1:
+            return build()
+        network = Ensemble(build, self.runs)
+        if self._along is not None:  # one beginning for all, so that only the rate differs
+            with torch.no_grad():
+                for weight in network.parameters():
+                    weight.copy_(weight[:1].expand_as(weight))
+        return network
+
+    @property
+    def _along(self) -> str | None:
+        """The rate in which the runs of the wall differ; none if it is their seed."""
+        along = self.values.get("along", SEED)
+        return None if along == SEED else along
+
+    @property
+    def _tiles(self) -> list[float]:
+        """The value of that rate in every run."""
+        return [] if self._along is None else along_the_wall(self._along, self.runs)
 
     def _settings(self) -> Settings:
         values = self.values
         penalties = {} if values["penalty"] == NONE else {values["penalty"]: values["weight"]}
-        names = ("loss", "k", "batch", "discriminator_rate", "generator_rate")
-        return Settings(penalties=penalties, **{name: values[name] for name in names})
+        chosen = {name: values[name] for name in ("loss", "k", "batch", *RATES)}
+        if self._along is not None:
+            chosen[self._along] = self._tiles
+        return Settings(penalties=penalties, **chosen)
 
     def _target(self) -> Target:
         return self.targets[self.values["data"]]
@@ -304,9 +337,13 @@ class Lab:
 
     def _note_down(self, record: Record) -> None:
         names = ("real", "fake", "discriminator_gradient", "generator_gradient")
-        columns = [getattr(record, name).tolist() for name in names]
-        for curves, row in zip(self.curves, zip(*columns, strict=True), strict=True):
-            curves.add(self.trainer.steps, **dict(zip(names, row, strict=True)))
+        columns = {name: getattr(record, name).tolist() for name in names}
+        if not reading(self.trainer.settings.loss).probability:
+            # What the trainer notes are means of a sigmoid, which say nothing of a score.
+            columns["real"] = columns["fake"] = [math.nan] * self.runs
+        for run, curves in enumerate(self.curves):
+            row = {name: column[run] for name, column in columns.items()}
+            curves.add(self.trainer.steps, **row)
         if self.runs > 1 and bool(record.frozen.any()):
             stopped = int(record.frozen.sum())
             text = f"{stopped} of {self.runs} runs stopped at a loss that is not finite."
@@ -335,10 +372,12 @@ class Lab:
             self._diverged(error)
             return
         run = self.run_shown
-        text = (
-            f"One D step: before it, D(x) averaged {before.real[run].item():.3f} on real and "
-            f"{before.fake[run].item():.3f} on generated samples. G did not move."
-        )
+        text = f"One D step down a loss of {before.loss[run].item():.3f}. G did not move."
+        if reading(self.trainer.settings.loss).probability:
+            text += (
+                f" Before it, D(x) averaged {before.real[run].item():.3f} on real and "
+                f"{before.fake[run].item():.3f} on generated samples."
+            )
         self.note = {"kind": "info", "text": text}
 
     def _generator_step(self) -> None:
@@ -354,11 +393,13 @@ class Lab:
     def _diverged(self, error: NonFiniteError) -> None:
         """Rest at the last good state, say so, and offer slower rates."""
         self.driver.pause()
-        rates = {
+        lower = {
             name: max(self.values[name] / 10, min(self.controls[name].options))
-            for name in ("discriminator_rate", "generator_rate")
+            for name in RATES
+            if name != self._along
         }
-        self._remedy = {"label": "Start again with a tenth of both rates", "values": rates}
+        which = "both rates" if len(lower) == 2 else f"the {self.controls[next(iter(lower))].label}"
+        self._remedy = {"label": f"Start again with a tenth of {which}", "values": lower}
         self.note = {"kind": "error", "text": f"Stopped. {error}"}
 
     # -- the picture -----------------------------------------------------------------------
@@ -378,7 +419,7 @@ class Lab:
             arrays |= {name: batch for name, batch in batches.items() if name in arrays}
         measures = scene.measures()
         if "optimal" in self.layers:
-            measures |= {"gap": scene.truth.gap, "divergence": scene.truth.divergence}
+            measures |= self._theory(scene)
         curves = self.curves[self.run_shown]
         curves.measure(self.trainer.steps, **measures)
         head = {
@@ -387,8 +428,12 @@ class Lab:
             "playing": self.driver.playing,
             "dimension": scene.dimension,
             "window": list(scene.data.window),
-            "values": self.values,
+            "values": {**self.values, **self._own_rate()},
             "layers": list(self.layers),
+            "reading": {"name": scene.reading.name, "text": scene.reading.text},
+            "along": self._along,
+            "tiles": [f"{rate:g}" for rate in self._tiles],
+            "stopped": self.trainer.frozen.nonzero().flatten().tolist(),
             "measures": {n: m if math.isfinite(m) else None for n, m in measures.items()},
             "curves": NAMES,
             "note": self._said(measures),
@@ -401,9 +446,24 @@ class Lab:
         numbers = {name: _numpy(array) for name, array in (arrays | self._wall(scene)).items()}
         return head, {**numbers, "curves": curves.array()}
 
+    @staticmethod
+    def _theory(scene: Scene) -> dict[str, float]:
+        """How far D is from D*, in the currency of the loss, and G's law from the data's."""
+        truth = scene.truth
+        distance = {"divergence": truth.divergence}
+        if scene.reading.best is None:
+            return distance
+        if scene.reading.probability:
+            return {**distance, "gap": truth.gap}
+        return {**distance, "least": truth.least}
+
+    def _own_rate(self) -> dict[str, float]:
+        """The rate of the run in the main view, if each run has one of its own."""
+        return {} if self._along is None else {self._along: self._tiles[self.run_shown]}
+
     def _said(self, measures: Mapping[str, float]) -> dict[str, str]:
         """The note, and before it what the training itself suffers from."""
-        text = symptom(measures, self.values["loss"])
+        text = symptom(measures)
         if not text or self.note["kind"] == "error":
             return self.note
         return {"kind": "warning", "text": f"{text} {self.note['text']}".strip()}
@@ -476,6 +536,12 @@ class Lab:
                 raise ValueError(f"{name} = {value!r}: choose one of {list(self.controls)}")
             if not (name == "data" and value in self.targets):
                 self.controls[name].check(value)
+        along = values.get("along", self.values.get("along"))
+        if along in values:
+            raise ValueError(
+                f"{along} = {values[along]!r}: the runs of the wall differ in it, from one end of "
+                f"its slider to the other; to set it, choose along={SEED!r}"
+            )
 
     def _check_layers(self, layers: Collection[str]) -> None:
         for layer in layers:
@@ -484,13 +550,15 @@ class Lab:
 
 
 def _offered(
-    names: Sequence[str] | None, losses: Sequence[str] | None, targets: Sequence[str]
+    names: Sequence[str] | None, losses: Sequence[str] | None, targets: Sequence[str], runs: int
 ) -> dict[str, Control]:
     """Every control, the loss and the data with the choices of this lab."""
-    for name in names or ():
-        if name not in CONTROLS:
-            raise ValueError(f"controls: {name!r} is not one of {list(CONTROLS)}")
     controls = dict(CONTROLS)
+    if runs == 1:
+        del controls["along"]
+    for name in names or ():
+        if name not in controls:
+            raise ValueError(f"controls: {name!r} is not one of {list(controls)}")
     controls["data"] = replace(controls["data"], options=targets)
     if losses is not None:
         for loss in losses:

@@ -12,10 +12,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from gan_course.distributions import GaussianMixture, Uniform, pushforward_density
+from gan_course.lab.scores import Reading, reading
 from gan_course.losses import LOSSES, value
 from gan_course.metrics import mode_coverage
 from gan_course.training import Trainer
@@ -38,12 +38,15 @@ class Truth(NamedTuple):
     Attributes:
         optimal: D* in each cell, NaN where neither law has mass; shape ``(cells,)`` or
             ``(cells, cells)``.
-        gap: V(D*) − V(D) in nats, never negative.
+        gap: by how much D's loss is above that of D*, never negative; with cross-entropy
+            V(D*) − V(D) in nats. NaN, like the next, where there is no one D*.
+        least: the loss of D*.
         divergence: Jensen-Shannon divergence in nats, at least that of the sorted laws.
     """
 
     optimal: Tensor
     gap: float
+    least: float
     divergence: float
 
 
@@ -97,6 +100,20 @@ class Scene:
         """Some generated samples, of the same noise each time."""
         return self._generate(self.prior.sample((SHOWN,), self._random()))
 
+    @cached_property
+    def scores(self) -> tuple[Tensor, Tensor]:
+        """What D returns for those real and those generated samples."""
+        return self._logits(self.real), self._logits(self.fake)
+
+    @cached_property
+    def reading(self) -> Reading:
+        """What these numbers mean under the loss."""
+        return reading(self.loss)
+
+    def _shade(self, logits: Tensor) -> Tensor:
+        real, fake = self.scores
+        return self.reading.shade(logits, (real.mean() + fake.mean()) / 2)
+
     def _random(self) -> Generator:
         device = next(self.generator.parameters()).device
         return Generator(device).manual_seed(self.seed)
@@ -119,8 +136,8 @@ class Scene:
     def arrays(self, layers: Collection[str]) -> dict[str, Tensor]:
         """The arrays that ``layers`` need, by the names that ``lab.js`` knows."""
         parts = {
-            "real": lambda: {"real": self.real},
-            "generated": lambda: {"fake": self.fake},
+            "real": self._data,
+            "generated": self._generated,
             "belief": self._belief,
             "manifold": self._manifold,
             "arrows": lambda: {"arrows": self._arrows()},
@@ -128,18 +145,25 @@ class Scene:
         }
         return {name: array for layer in layers for name, array in parts[layer]().items()}
 
+    def _data(self) -> dict[str, Tensor]:
+        """Samples; on a line the density as well."""
+        if self.dimension == 2:
+            return {"real": self.real}
+        return {"real": self.real, "p": self.data.log_prob(self._axis(LINE).unsqueeze(-1)).exp()}
+
+    def _generated(self) -> dict[str, Tensor]:
+        if self.dimension == 2:
+            return {"fake": self.fake}
+        return {"fake": self.fake, "q": self._density(self._axis(LINE))}
+
     def _belief(self) -> dict[str, Tensor]:
-        """D(x) over the plane; over a line the densities as well."""
+        """D over the plane or the line, as a shade from 0 to 1."""
         if self.dimension == 2:
             axis = self._axis(GRID)
-            x = torch.cartesian_prod(axis, axis)
-            return {"belief": self._logits(x).sigmoid().reshape(GRID, GRID).T}
-        x = self._axis(LINE)
-        return {
-            "belief": self._logits(x.unsqueeze(-1)).sigmoid(),
-            "p": self.data.log_prob(x.unsqueeze(-1)).exp(),
-            "q": self._density(x),
-        }
+            logits = self._logits(torch.cartesian_prod(axis, axis)).reshape(GRID, GRID).T
+        else:
+            logits = self._logits(self._axis(LINE).unsqueeze(-1))
+        return {"belief": self._shade(logits)}
 
     def _density(self, x: Tensor) -> Tensor:
         """p_g on a line: exact for one-dimensional noise, else a histogram's."""
@@ -184,19 +208,30 @@ class Scene:
         return torch.cat([x.detach(), -slope], dim=1)
 
     def _optimal(self) -> dict[str, Tensor]:
-        return {"optimal": self.truth.optimal}
+        return {} if self.reading.best is None else {"optimal": self.truth.optimal}
 
     # -- the numbers ---------------------------------------------------------------------
 
     def measures(self) -> dict[str, float]:
-        """V(D, G), the beliefs and, where the data has modes, how many are covered."""
-        real, fake = self._logits(self.real), self._logits(self.fake)
-        numbers = {
-            "real": real.sigmoid().mean().item(),
-            "fake": fake.sigmoid().mean().item(),
-            "value": value(real, fake).item(),
-            "outside": self._outside().float().mean().item(),
-        }
+        """What D says and earns and, where the data has modes, how many are covered.
+
+        V(D, G) and probabilities only where D gives probabilities; else its scores and its loss.
+        """
+        real, fake = self.scores
+        numbers = {"outside": self._outside().float().mean().item()}
+        if self.reading.probability:
+            numbers |= {
+                "real": real.sigmoid().mean().item(),
+                "fake": fake.sigmoid().mean().item(),
+                "value": value(real, fake).item(),
+            }
+        else:
+            numbers |= {
+                "real_score": real.mean().item(),
+                "fake_score": fake.mean().item(),
+                # A relativistic loss takes them in pairs.
+                "loss": LOSSES[self.loss].discriminator(real, fake[: len(real)]).item(),
+            }
         if self.data.modes is not None and isinstance(self.data, GaussianMixture):
             std = float(self.data.std.max())
             coverage = mode_coverage(self.fake.unsqueeze(0), self.data.modes, std)
@@ -212,25 +247,43 @@ class Scene:
 
     @cached_property
     def truth(self) -> Truth:
-        """D* and what follows from it, from the shares of both laws in the same cells."""
+        """D* and what follows from it, from the shares of both laws in the same cells.
+
+        The Jensen-Shannon divergence compares the laws, whatever D does.
+        """
         p, q = self._data_shares(), self._generated_shares()
         low, high = self.data.window
         half = (high - low) / CELLS / 2
         middle = torch.linspace(low + half, high - half, CELLS, device=p.device)
         x = torch.cartesian_prod(*[middle] * self.dimension).reshape(-1, self.dimension)
         # One belief for all that is outside the window: D's mean on the generated samples.
-        logits = torch.cat([self._logits(x), self._logits(self.fake).mean().reshape(1)])
+        logits = torch.cat([self._logits(x), self.scores[1].mean().reshape(1)])
         both = p + q
-        best = torch.where(both > 1e-5, p / both.clamp_min(1e-12), math.nan)
-        reached = -(p * F.softplus(-logits) + q * F.softplus(logits)).sum()
-        possible = torch.xlogy(p, p) + torch.xlogy(q, q) - torch.xlogy(both, both)
-        top = possible.sum()
-        cells = best[:-1]
+        # Σ p log(p / m) + Σ q log(q / m) with m = (p + q) / 2, halved.
+        entropies = torch.xlogy(p, p) + torch.xlogy(q, q) - torch.xlogy(both, both)
+        divergence = entropies.sum().item() / 2 + math.log(2)
+        if self.reading.best is None:
+            nowhere = torch.full((CELLS,) * self.dimension, math.nan)
+            return Truth(nowhere, math.nan, math.nan, divergence)
+        best = self.reading.best(p, q)
+        least = self._expected_loss(best, p, q)
+        shown = torch.where(both > 1e-5, self._shade(best), math.nan)[:-1]
         return Truth(
-            cells if self.dimension == 1 else cells.reshape(CELLS, CELLS).T,
-            (top - reached).item(),
-            (top.item() + 2 * math.log(2)) / 2,
+            shown if self.dimension == 1 else shown.reshape(CELLS, CELLS).T,
+            self._expected_loss(logits, p, q) - least,
+            least,
+            divergence,
         )
+
+    def _expected_loss(self, scores: Tensor, p: Tensor, q: Tensor) -> float:
+        """D's loss if it returned ``scores`` in the cells, which the laws fill with p and q.
+
+        The other half of the loss is nought where D returns just what it is asked for.
+        """
+        assert self.reading.labels is not None
+        fake, real = (torch.full_like(scores, label).unsqueeze(-1) for label in self.reading.labels)
+        loss, column = LOSSES[self.loss].discriminator, scores.unsqueeze(-1)
+        return (p * loss(column, fake) + q * loss(real, column)).sum().item()
 
     def _data_shares(self) -> Tensor:
         """The data's mass in every cell and, last, outside the window."""

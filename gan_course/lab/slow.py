@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gan_course.lab.scores import reading
 from gan_course.training import Trainer
 
 
@@ -51,8 +52,16 @@ def next_batches(trainer: Trainer) -> tuple[Tensor, Tensor]:
         return real, trainer.generator(noise)
 
 
+@torch.no_grad()
+def _opinion(trainer: Trainer, batch: Tensor) -> Tensor:
+    """What D says of every run's batch: a probability where the loss has one, else a score."""
+    logits = trainer.logits(batch)
+    return logits.sigmoid() if reading(trainer.settings.loss).probability else logits
+
+
 def _discriminator_step(trainer: Trainer, run: int, name: str) -> Iterator[Piece]:
-    real, fake = (batch[run] for batch in next_batches(trainer))
+    batches = next_batches(trainer)
+    real, fake = (batch[run] for batch in batches)
     yield Piece(f"{name}: draw a batch of real samples.", ("real",), real, fake)
     yield Piece(
         f"{name}: draw noise, and let G make samples of it. G stands still.",
@@ -60,10 +69,9 @@ def _discriminator_step(trainer: Trainer, run: int, name: str) -> Iterator[Piece
         real,
         fake,
     )
-    with torch.no_grad():
-        beliefs = [trainer.discriminate(batch)[run].mean().item() for batch in (real, fake)]
+    says = [_opinion(trainer, batch)[run].mean().item() for batch in batches]
     yield Piece(
-        f"{name}: D judges both batches. It says {beliefs[0]:.2f} on real and {beliefs[1]:.2f} on "
+        f"{name}: D judges both batches. It says {says[0]:.2f} on real and {says[1]:.2f} on "
         "generated samples, on average.",
         ("real", "generated", "belief"),
         real,

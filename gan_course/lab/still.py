@@ -56,7 +56,7 @@ def _draw_plane(ax: Axes, window: tuple[float, float], arrays: dict[str, Tensor]
 
 
 def _draw_line(ax: Axes, window: tuple[float, float], arrays: dict[str, Tensor]) -> None:
-    if "belief" in arrays:
+    if {"belief", "p", "q"} <= arrays.keys():
         x = torch.linspace(*window, len(arrays["belief"]))
         plot_game(ax, x, arrays["p"], arrays["q"], arrays["belief"]).legend()
 
