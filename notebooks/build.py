@@ -189,13 +189,18 @@ def execute(notebook: NotebookNode) -> NotebookNode:
 
 
 def _frozen(output: NotebookNode, client: NotebookClient) -> Iterator[NotebookNode]:
-    """In place of a widget's view, which is empty without a kernel: its picture, and a word."""
-    if VIEW not in output.get("data", {}):
+    """In place of a widget's view, which is empty without a kernel: its picture, and a word.
+
+    The picture is the one that the widget shows of itself, or the first Image inside it.
+    """
+    data = output.get("data", {})
+    if VIEW not in data:
         yield output
         return
-    picture = _picture(output.data[VIEW]["model_id"], client)
+    picture = data.get("image/png") or _picture(data[VIEW]["model_id"], client)
     if picture:
-        yield new_output("display_data", data={"image/png": picture})
+        said = {"image/png": output.metadata["image/png"]} if "image/png" in data else {}
+        yield new_output("display_data", data={"image/png": picture}, metadata=said)
     yield new_output("display_data", data={"text/plain": WIDGET_TEXT})
 
 

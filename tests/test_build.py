@@ -239,6 +239,17 @@ def test_a_widget_leaves_its_picture(source: Path) -> None:
     assert words.data == {"text/plain": build.WIDGET_TEXT}
 
 
+def test_a_lab_leaves_its_picture_and_what_it_shows_in_words(source: Path) -> None:
+    lab = "from gan_course.lab import Lab\n\nlab = Lab(width=8)\nlab.run(3)\nlab"
+    source.write_text(SOURCE.replace('print("in the chapter only")', lab), encoding="utf-8")
+    assert build.build(source) == []
+    notebook = nbformat.read(source.parents[1] / "02_trial.ipynb", as_version=4)
+    picture, words = notebook.cells[2].outputs
+    assert picture.data["image/png"].startswith("iVBORw0KGgo")
+    assert "The lab after 3 steps" in picture.metadata["image/png"]["alt"]
+    assert words.data == {"text/plain": build.WIDGET_TEXT}
+
+
 # --- What it finds ------------------------------------------------------------------------
 
 
