@@ -751,9 +751,30 @@ def test_a_replay_needs_nothing_from_outside_and_escapes_what_it_holds(
     assert recorded(page)[0]["heads"][0]["note"] == lab.note
 
 
+def test_a_recording_can_move_controls_on_the_way(lab: Lab, tmp_path: Path) -> None:
+    changes = {10: {"k": 5}, 20: {"loss": "hinge", "k": 2}}
+    path = lab.record(tmp_path / "run.html", steps=30, every=10, changes=changes)
+    heads = recorded(path.read_text(encoding="utf-8"))[0]["heads"]
+    settings = [(head["step"], head["values"]["k"], head["values"]["loss"]) for head in heads]
+    first, second = "non-saturating", "hinge"
+    assert settings == [(0, 1, first), (10, 1, first), (20, 5, first), (30, 2, second)]
+    said = [head["note"]["text"] for head in heads]
+    assert said == ["", "", "From step 10: k (D steps) = 5.", said[3]]
+    assert said[3] == "From step 20: loss = hinge, k (D steps) = 2."
+    assert lab.trainer.settings.k == 2
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"steps": 0}, "steps = 0"), ({"every": 0}, "every = 0"), ({"path": "a.gif"}, "path = ")],
+    [
+        ({"steps": 0}, "steps = 0"),
+        ({"every": 0}, "every = 0"),
+        ({"path": "a.gif"}, "path = "),
+        ({"changes": {5: {"k": 2}}}, "step 5: must be a multiple of 10"),
+        ({"changes": {1000: {"k": 2}}}, "below 1000"),
+        ({"changes": {10: {"width": 8}}}, "width needs new networks"),
+        ({"changes": {10: {"k": 0}}}, "k = 0"),
+    ],
 )
 def test_a_wrong_recording_is_named(
     lab: Lab, tmp_path: Path, options: dict[str, Any], message: str

@@ -173,6 +173,8 @@ def test_a_recording_plays_from_disk(tmp_path: Path) -> None:
         page.goto(path.as_uri())
         facts = page.locator(".gan-facts")
         expect(facts).to_contain_text("step 0 ")
+        expect(page.get_by_label("k (D steps)")).to_be_disabled()
+        expect(page.get_by_role("button", name="D step")).to_have_count(0)
         canvas = "document.querySelector('canvas.gan-view').toDataURL()"
         first = page.evaluate(canvas)
         page.get_by_label("time").press("End")

@@ -545,7 +545,7 @@ export function mount(root, page, send) {
 
 function toolbar(parts, page, send) {
   const bar = make("div", { className: "gan-bar", role: "toolbar", ariaLabel: "Training" });
-  if (!page.controls.length && !page.live) return bar;
+  if (page.recorded || !page.controls.length) return bar;
   const button = (label, help, onclick) => {
     const made = make("button", { textContent: label, title: help, onclick });
     explain(parts, made, help);
@@ -1061,6 +1061,7 @@ export async function replay(root, recording) {
   for (const [name, input] of view.parts.layers) {
     input.parentElement.hidden = !frames[0].head.layers.includes(name); // not recorded
   }
+  for (const { input } of view.parts.values.values()) input.disabled = true; // they only show
   show();
 }
 

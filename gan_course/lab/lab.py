@@ -122,7 +122,7 @@ class Lab:
         Lab._open = self
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        page, _ = self.view._repr_mimebundle_(**options)
+        page, _ = self.view._repr_mimebundle_(**options) or ({}, {})
         picture, words = bundle(*self.frame())
         return {**page, **picture}, words
 
@@ -186,7 +186,13 @@ class Lab:
         self.driver.run(steps)
         return self.trainer
 
-    def record(self, path: str | Path, steps: int = 1000, every: int = 10) -> Path:
+    def record(
+        self,
+        path: str | Path,
+        steps: int = 1000,
+        every: int = 10,
+        changes: Mapping[int, Mapping[str, Any]] | None = None,
+    ) -> Path:
         """Train for ``steps`` steps, without a page, and write a page that replays it.
 
         The file needs no kernel and no network; it opens from disk in any browser.
@@ -195,9 +201,12 @@ class Lab:
             path: where to write; the name ends in ``.html``.
             steps: how many to take from the present state.
             every: steps from one picture to the next.
+            changes: controls to move on the way, by the steps taken until then:
+                ``{300: {"k": 5}}``.
 
         Raises:
-            ValueError: ``steps`` or ``every`` is below 1, or ``path`` is no HTML file.
+            ValueError: ``steps`` or ``every`` is below 1, ``path`` is no HTML file, or a change
+                is not allowed, needs new networks or falls between two pictures.
         """
         for name, value in (("steps", steps), ("every", every)):
             if value < 1:
@@ -205,7 +214,8 @@ class Lab:
         path = Path(path)
         if path.suffix != ".html":
             raise ValueError(f"path = {str(path)!r}: must end in .html")
-        write(path, record(self, steps, every), f"GAN: {self.values['data']}")
+        self._check_changes(changes or {}, steps, every)
+        write(path, record(self, steps, every, changes or {}), f"GAN: {self.values['data']}")
         return path
 
     def stop(self) -> None:
@@ -542,6 +552,19 @@ class Lab:
                 f"{along} = {values[along]!r}: the runs of the wall differ in it, from one end of "
                 f"its slider to the other; to set it, choose along={SEED!r}"
             )
+
+    def _check_changes(
+        self, changes: Mapping[int, Mapping[str, Any]], steps: int, every: int
+    ) -> None:
+        for step, change in changes.items():
+            self._check(change)
+            fresh = [name for name in change if self.controls[name].fresh]
+            if fresh:
+                raise ValueError(f"changes: {fresh[0]} needs new networks, which end a recording")
+            if not 0 <= step < steps or step % every:
+                raise ValueError(
+                    f"changes: step {step}: must be a multiple of {every} below {steps}"
+                )
 
     def _check_layers(self, layers: Collection[str]) -> None:
         for layer in layers:

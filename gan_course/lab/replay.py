@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,27 +51,37 @@ DARK = """@media (prefers-color-scheme: dark) {
 }"""
 
 
-def record(lab: Lab, steps: int, every: int) -> dict[str, Any]:
+def record(
+    lab: Lab, steps: int, every: int, changes: Mapping[int, Mapping[str, Any]]
+) -> dict[str, Any]:
     """Train for ``steps`` steps, and keep a picture of the start and of every ``every`` steps.
 
-    Positions are kept in 16 bits, probabilities in 8; the curves only once.
+    Positions are kept in 16 bits, probabilities in 8; the curves only once. Each of ``changes``
+    is made when so many steps of the recording are over, and told from then on.
     """
     lab.run(0)
-    last = lab.trainer.steps + steps
-    heads, blocks = [], []
+    first = lab.trainer.steps
+    heads, blocks, told = [], [], ""
     while True:
         head, arrays = lab.frame()
         curves = arrays.pop("curves")
         layout, block = pack_small(arrays)
-        heads.append({**head, "playing": False, "layout": layout, "bytes": len(block)})
+        head |= {"playing": False, "layout": layout, "bytes": len(block)}
+        if told and head["note"]["kind"] != "error":
+            head["note"] = {"kind": "info", "text": told}
+        heads.append(head)
         blocks.append(block)
-        left = last - head["step"]
-        if left <= 0 or head["remedy"]:
+        done = head["step"] - first
+        if done >= steps or head["remedy"]:
             break
-        lab.run(min(every, left))
+        if done in changes:
+            lab.set(**changes[done])
+            settings = (f"{lab.controls[name].label} = {v}" for name, v in changes[done].items())
+            told = f"From step {head['step']}: {', '.join(settings)}."
+        lab.run(min(every, steps - done))
     layout, block = pack({"curves": curves})
     return {
-        "page": {**lab.view.page, "controls": []},
+        "page": {**lab.view.page, "recorded": True},
         "heads": heads,
         "curves": {"layout": layout, "bytes": len(block)},
         "block": base64.b64encode(zlib.compress(b"".join([*blocks, block]), 9)).decode("ascii"),
