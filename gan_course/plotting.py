@@ -8,6 +8,7 @@ and line styles that differ too.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -17,6 +18,8 @@ import seaborn as sns
 import torch
 from matplotlib.axes import Axes
 from torch import Tensor
+
+from gan_course.metrics import proportion_interval
 
 REAL = "#0072B2"
 FAKE = "#D55E00"
@@ -149,6 +152,39 @@ def plot_runs(ax: Axes, frame: pd.DataFrame, quantity: str, label: str | None = 
     ax.fill_between(table.index, low, high, color=line.get_color(), alpha=0.25, linewidth=0)
     ax.set(xlabel="step", ylabel=quantity.replace("_", " "))
     return ax
+
+
+def plot_shares(ax: Axes, frame: pd.DataFrame, event: str, x: str, y: str) -> Axes:
+    """Map how often an event happens: in each field its share of the rows, with Wilson's interval.
+
+    Args:
+        ax: where to draw.
+        frame: tidy, such as :func:`gan_course.sweeps.sweep` returns.
+        event: a column of truth values.
+        x: the column that goes from left to right.
+        y: the column that goes from bottom to top.
+    """
+    table = partial(frame.pivot_table, index=y, columns=x, values=event)
+    sns.heatmap(
+        table(aggfunc="mean"),
+        annot=table(aggfunc=_percent),
+        fmt="",
+        annot_kws={"fontsize": "small", "color": "black"},  # legible on all of the colours
+        cmap=sns.blend_palette(["#F7F7F7", FAKE], as_cmap=True),
+        vmin=0,
+        vmax=1,
+        cbar=False,
+        linewidths=1,
+        ax=ax,
+    )
+    ax.invert_yaxis()
+    ax.tick_params(length=0, rotation=0)
+    return ax
+
+
+def _percent(events: pd.Series[bool]) -> str:
+    share, low, high = proportion_interval(int(events.sum()), len(events))
+    return f"{share:.0%}\n{100 * low:.0f} – {100 * high:.0f}".replace("%", " %")
 
 
 def plot_images(ax: Axes, images: Tensor, columns: int = 8, title: str | None = None) -> Axes:

@@ -38,12 +38,23 @@ def belief(x: Tensor) -> Tensor:
     return (2 * x[:, 0] + 0.1 * x[:, 1]).sigmoid()
 
 
+def outcomes() -> pd.DataFrame:
+    """Of eight runs, 2 collapse at k = 1 and rate 0.1, 4 at 0.2; 6 and 8 at k = 5."""
+    rows = [
+        {"k": k, "rate": rate, "collapsed": run < count}
+        for (k, rate), count in {(1, 0.1): 2, (1, 0.2): 4, (5, 0.1): 6, (5, 0.2): 8}.items()
+        for run in range(8)
+    ]
+    return pd.DataFrame(rows)
+
+
 FIGURES: dict[str, Callable[[Axes], Axes]] = {
     "samples": lambda ax: plotting.plot_samples(ax, points(0), points(1), WINDOW),
     "belief": lambda ax: plotting.plot_belief(ax, belief, WINDOW),
     "game": lambda ax: plotting.plot_game(ax, X, X.exp(), X.cos(), X.sigmoid()),
     "arrows": lambda ax: plotting.plot_arrows(ax, X[::4], X[::4] / 2, WINDOW),
     "runs": lambda ax: plotting.plot_runs(ax, history(), "generator_loss"),
+    "shares": lambda ax: plotting.plot_shares(ax, outcomes(), "collapsed", "rate", "k"),
     "images": lambda ax: plotting.plot_images(ax, torch.zeros(5, 1, 4, 4)),
     "legend": lambda ax: plotting.legend_below(
         plotting.plot_samples(ax, points(0), points(1)), columns=2
@@ -236,3 +247,26 @@ def test_style_draws_without_a_warning():
         figure.canvas.draw()
         plt.close(figure)
         assert not plt.rcParams["axes.spines.top"]
+
+
+def test_shares_stand_in_their_fields_with_their_intervals(ax: Axes):
+    plotting.plot_shares(ax, outcomes(), "collapsed", "rate", "k")
+    ax.figure.canvas.draw()
+    placed = sorted(ax.texts, key=lambda t: tuple(ax.transData.transform(t.get_position())[::-1]))
+    assert [t.get_text() for t in placed] == [
+        "25 %\n7 – 59",
+        "50 %\n22 – 78",
+        "75 %\n41 – 93",
+        "100 %\n68 – 100",
+    ]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0.1", "0.2"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["1", "5"]
+    (mesh,) = ax.collections
+    assert mesh.get_array().ravel().tolist() == [0.25, 0.5, 0.75, 1]
+
+
+def test_a_greater_share_is_darker(ax: Axes):
+    plotting.plot_shares(ax, outcomes(), "collapsed", "rate", "k")
+    (mesh,) = ax.collections
+    colors = mesh.cmap(np.linspace(0, 1, 11))[:, :3]
+    assert (np.diff(colors @ [0.2126, 0.7152, 0.0722]) < 0).all()
