@@ -13,7 +13,7 @@ const SPEAK_MS = 1500; // a screen reader cannot follow thirty labels a second
 
 const CURVES = [
   {
-    title: "D on real and generated",
+    title: "D, on average",
     low: 0,
     high: 1,
     marks: [0.5],
@@ -368,25 +368,30 @@ function drawLine(context, size, head, arrays, colors) {
     ["optimal", name.replace("D", "D*"), arrays.optimal && { ...arrays.optimal, cells: true }, colors.ink, [1, 3], 2],
     ["belief", name, arrays.belief, JUDGE, [7, 4], 2],
   ].filter(([, , array]) => array);
-  const left = size - 30 - Math.max(0, ...curves.map(([, label]) => context.measureText(label).width));
   const layer = painter(context, head);
-  curves.forEach(([of, label, array, color, dash, width], i) => {
-    layer(of, array, () => curve(array, color, dash, width));
-    legend(context, label, color, dash, left, 14 + 14 * i, colors.ink);
-  });
+  curves.forEach(([of, , array, ...style]) => layer(of, array, () => curve(array, ...style)));
+  legends(context, curves, size, colors);
   layer("real", arrays.real, (c, a) => rug(c, a, x, floor + 3, REAL));
   layer("generated", arrays.fake, (c, a) => rug(c, a, x, floor + 11, FAKE));
-  layer("manifold", arrays.ladder, (c, a) => drawLadder(c, a, size, x, floor + 20, colors.ink));
-  layer("arrows", arrays.arrows, (c, a) => drawPulls(c, a, x, floor + 15, size, head, colors.ink));
+  layer("arrows", arrays.arrows, (c, a) => drawPulls(c, a, x, floor + 25, size, head, colors.ink));
+  layer("manifold", arrays.ladder, (c, a) => drawLadder(c, a, size, x, floor + 31, colors.ink));
 }
 
-function legend(context, name, color, dash, x, y, ink) {
-  context.beginPath();
-  context.moveTo(x, y - 4);
-  context.lineTo(x + 18, y - 4);
-  stroke(context, color, dash, 2);
-  context.fillStyle = ink;
-  context.fillText(name, x + 22, y);
+/** Name the curves in a corner, on paper, so that no curve runs through a name. */
+function legends(context, curves, size, { ink, paper }) {
+  const wide = Math.max(0, ...curves.map(([, label]) => context.measureText(label).width));
+  const left = size - wide - 30;
+  context.fillStyle = paper;
+  dimmed(context, 0.85, () => context.fillRect(left - 4, 2, wide + 32, 14 * curves.length + 4));
+  curves.forEach(([, label, , color, dash], i) => {
+    const y = 14 * (i + 1);
+    context.beginPath();
+    context.moveTo(left, y - 4);
+    context.lineTo(left + 18, y - 4);
+    stroke(context, color, dash, 2);
+    context.fillStyle = ink;
+    context.fillText(label, left + 22, y);
+  });
 }
 
 function stroke(context, color, dash, width) {
@@ -478,7 +483,8 @@ function scale(context, spec, bottom, top, y, width, height, last, ink) {
 
 function short(value) {
   const size = Math.abs(value);
-  return size && (size < 0.01 || size >= 1e4) ? value.toExponential(0) : String(+value.toPrecision(2));
+  const text = size && (size < 0.01 || size >= 1e4) ? value.toExponential(0) : String(+value.toPrecision(2));
+  return text.replaceAll("-", "−");
 }
 
 // ---------------------------------------------------------------------------------------
@@ -499,14 +505,14 @@ export function mount(root, page, send) {
     reading: make("p", { className: "gan-reading" }),
     wallNote: make("p", { className: "gan-reading" }),
     help: make("p", { className: "gan-help", id: `${id}-help` }),
+    recorded: Boolean(page.recorded),
     values: new Map(),
     layers: new Map(),
     curves: [],
     wall: [],
   };
   const state = { head: null, arrays: null, spoken: 0, surveyed: 0 };
-  const wall = buildWall(parts, page.runs, send);
-  const settings = [controls(parts, page, send), curveBoxes(parts)];
+  const wall = page.runs > 1 && buildWall(parts, page.runs, send);
   const lab = make(
     "div",
     { className: "gan-lab", role: "group", ariaLabel: "GAN lab" },
@@ -514,7 +520,7 @@ export function mount(root, page, send) {
     parts.piece,
     make(
       "div",
-      { className: "gan-stage" },
+      { className: page.runs > 1 ? "gan-stage gan-with-wall" : "gan-stage" },
       make(
         "div",
         { className: "gan-picture" },
@@ -525,9 +531,10 @@ export function mount(root, page, send) {
         layerBoxes(parts, page, send),
         parts.help,
       ),
-      make("div", { className: "gan-side" }, ...(page.runs > 1 ? [wall] : settings)),
+      ...(wall ? [wall] : []),
+      controls(parts, page, send),
+      curveBoxes(parts),
     ),
-    ...(page.runs > 1 ? settings : []),
   );
   root.append(lab);
   const redraw = () => state.head && draw(lab, parts, state);
@@ -649,6 +656,7 @@ function drawPad(context, size, head, pad, ink) {
 
 function buildWall(parts, runs, send) {
   const box = make("div", { className: "gan-wall", role: "group", ariaLabel: "All runs" });
+  box.style.setProperty("--gan-columns", Math.ceil(Math.sqrt(runs)));
   for (let run = 0; run < runs; run++) {
     const canvas = make("canvas", {});
     const [value, state] = [make("span", {}), make("span", {})];
@@ -656,7 +664,7 @@ function buildWall(parts, runs, send) {
     box.append(button);
     parts.wall.push({ button, canvas, value, state });
   }
-  return make("div", {}, box, parts.wallNote);
+  return make("div", { className: "gan-runs" }, box, parts.wallNote);
 }
 
 function drawWall(parts, head, arrays, colors, speaking) {
@@ -802,11 +810,11 @@ function curveBoxes(parts) {
     const keys = spec.lines.map(({ label, color, dash }) => {
       const key = make("span", { className: "gan-line" });
       key.style.borderTop = `2px ${dash ? "dashed" : "solid"} ${color || "currentcolor"}`;
-      return make("span", {}, key, label);
+      return make("span", { className: "gan-label" }, key, label);
     });
-    const caption = make("figcaption", {}, make("b", { textContent: spec.title }), " ", ...keys);
+    const caption = make("figcaption", {}, make("b", { textContent: spec.title }), ...keys);
     const figure = make("figure", {}, caption, canvas);
-    parts.curves.push({ spec, canvas, figure });
+    parts.curves.push({ spec, canvas, figure, keys });
     box.append(figure);
   }
   return box;
@@ -835,10 +843,11 @@ function draw(lab, parts, state) {
 function drawCurves(parts, head, arrays, colors) {
   const { shape, data } = arrays.curves;
   const row = (name) => data.subarray(head.curves.indexOf(name) * shape[1], (head.curves.indexOf(name) + 1) * shape[1]);
-  for (const { spec, canvas, figure } of parts.curves) {
+  for (const { spec, canvas, figure, keys } of parts.curves) {
     const rows = spec.lines.map(({ name }) => row(name));
     // A quantity that is no longer measured (V, say, once D is a critic) leaves the page.
-    figure.hidden = shape[1] > 0 && !rows.some((values) => Number.isFinite(values[shape[1] - 1]));
+    rows.forEach((values, i) => (keys[i].hidden = shape[1] > 0 && !Number.isFinite(values[shape[1] - 1])));
+    figure.hidden = keys.every((key) => key.hidden);
     if (!figure.hidden) drawCurve(canvas, { ...spec, high: spec.title === "modes covered" ? head.modes : spec.high }, row("step"), rows, colors);
   }
 }
@@ -863,7 +872,8 @@ function tell(parts, head) {
     // What the reader is holding follows the hand, not the kernel, which is a little behind.
     const held = input.matches(":active") || (input === document.activeElement && head.playing);
     if (!held) set(head.values[name]);
-    input.disabled = name === head.along; // each run of the wall has its own
+    // A recording only shows its settings; each run of the wall has its own of one.
+    input.disabled = parts.recorded || name === head.along;
   }
 }
 
@@ -887,7 +897,7 @@ function facts(head) {
 
 /** JSON has no infinity; the kernel sends null in its place. */
 function number(value, digits = 3) {
-  return value === null ? "not finite" : value.toFixed(digits);
+  return value === null ? "not finite" : value.toFixed(digits).replace("-", "−");
 }
 
 function speak(parts, state) {
@@ -982,7 +992,7 @@ const ARRAYS = {
   arrows: ["arrows"],
   optimal: ["optimal"],
 };
-const PICTURE_MS = 60;
+const PICTURE_MS = 100;
 
 async function unpacked(block) {
   const bytes = Uint8Array.from(atob(block), (character) => character.charCodeAt(0));
@@ -1061,7 +1071,6 @@ export async function replay(root, recording) {
   for (const [name, input] of view.parts.layers) {
     input.parentElement.hidden = !frames[0].head.layers.includes(name); // not recorded
   }
-  for (const { input } of view.parts.values.values()) input.disabled = true; // they only show
   show();
 }
 
