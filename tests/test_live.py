@@ -653,6 +653,56 @@ def test_a_run_of_the_wall_that_breaks_stops_alone(wall: Lab) -> None:
     assert wall.frame()[0]["stopped"] == [3]
 
 
+RATES = ["discriminator_rate", "generator_rate"]
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_a_wall_along_a_rate_differs_in_that_rate_alone(rate: str) -> None:
+    lab = Lab(runs=16, along=rate, width=8, batch=256)
+    values = getattr(lab.trainer.settings, rate)
+    assert len(values) == len(set(values)) == 16
+    assert (values[0], values[-1]) == (CONTROLS[rate].options[0], CONTROLS[rate].options[-1])
+    player = lab.trainer.generator if rate == "generator_rate" else lab.trainer.discriminator
+    before = [p.detach().clone() for p in player.parameters()]
+    assert all(torch.equal(p, p[:1].expand_as(p)) for p in before)
+    lab.run(1)
+    moved = [(p - old).reshape(16, -1) for p, old in zip(player.parameters(), before, strict=True)]
+    # Adam's first step moves each weight by its rate, one way or the other.
+    steps = torch.cat(moved, dim=1).abs().median(dim=1).values
+    torch.testing.assert_close(steps, torch.tensor(values), rtol=0.2, atol=0)
+    lab.stop()
+
+
+def test_the_wall_names_each_run_s_rate_and_the_view_has_the_lifted_one_s() -> None:
+    lab = Lab(runs=4, along="generator_rate", width=8, batch=32)
+    lab.lift(2)
+    lab.run(1)
+    head, _ = lab.frame()
+    assert head["along"] == "generator_rate"
+    assert [float(text) for text in head["tiles"]] == lab.trainer.settings.generator_rate
+    assert head["values"]["generator_rate"] == lab.trainer.settings.generator_rate[2]
+    with pytest.raises(ValueError, match=r"generator_rate = 0\.1: the runs of the wall differ"):
+        lab.set(generator_rate=0.1)
+    lab.set(along="seed", generator_rate=0.01)
+    lab.run(1)
+    assert lab.trainer.settings.generator_rate == 0.01
+    assert lab.frame()[0]["tiles"] == []
+    lab.stop()
+
+
+def test_a_wall_along_a_rate_that_diverges_lowers_the_other_one() -> None:
+    lab = Lab(runs=4, along="generator_rate", width=8, batch=32)
+    with torch.no_grad():
+        next(lab.trainer.generator.parameters()).fill_(torch.inf)
+    lab.run(1)
+    head, _ = lab.frame()
+    assert head["remedy"] == {
+        "label": "Start again with a tenth of the rate of D",
+        "values": {"discriminator_rate": pytest.approx(1e-4)},
+    }
+    lab.stop()
+
+
 # --- Slow motion ------------------------------------------------------------------------------
 
 

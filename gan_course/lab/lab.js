@@ -1,10 +1,6 @@
 // The front end of the lab: it draws what the kernel computes, and says what the reader moves.
 // The same module plays recordings in a page without a kernel; see `replay`.
 
-const REAL = "#0072B2";
-const FAKE = "#D55E00";
-const JUDGE = "#00A383";
-const MESH = "#CC79A7";
 const FADED = 0.25;
 const SHADE = 0.5; // how strongly D's surface covers the paper
 const ACKNOWLEDGE_MS = 100;
@@ -18,49 +14,49 @@ const CURVES = [
     high: 1,
     marks: [0.5],
     lines: [
-      { name: "real", label: "real", color: REAL },
-      { name: "fake", label: "generated", color: FAKE, dash: [4, 3] },
+      { name: "real", label: "real", color: "real" },
+      { name: "fake", label: "generated", color: "fake", dash: [4, 3] },
     ],
   },
   {
-    title: "D's scores, on average",
+    title: "scores, on average",
     lines: [
-      { name: "real_score", label: "real", color: REAL },
-      { name: "fake_score", label: "generated", color: FAKE, dash: [4, 3] },
+      { name: "real_score", label: "real", color: "real" },
+      { name: "fake_score", label: "generated", color: "fake", dash: [4, 3] },
     ],
   },
   {
     title: "V(D, G)",
     marks: [-2 * Math.log(2)],
-    lines: [{ name: "value", label: "V (thin line: −2 log 2)", color: JUDGE }],
+    lines: [{ name: "value", label: "V (thin line: −2 log 2)", color: "judge" }],
   },
   {
     title: "loss, penalty left out",
     lines: [
-      { name: "loss", label: "D", color: JUDGE },
-      { name: "least", label: "D*", dash: [4, 3] },
+      { name: "loss", label: "D", color: "judge" },
+      { name: "least", label: "D*", color: "ink", dash: [4, 3] },
     ],
   },
   {
     title: "distances to the theory, in nats",
     low: 0,
     lines: [
-      { name: "gap", label: "V(D*) − V(D)", color: JUDGE },
-      { name: "divergence", label: "JS(data, generated)", color: FAKE, dash: [4, 3] },
+      { name: "gap", label: "V(D*) − V(D)", color: "judge" },
+      { name: "divergence", label: "JS(data, generated)", color: "fake", dash: [4, 3] },
     ],
   },
   {
     title: "gradient norms",
     logarithmic: true,
     lines: [
-      { name: "discriminator_gradient", label: "D", color: JUDGE },
-      { name: "generator_gradient", label: "G", color: FAKE, dash: [4, 3] },
+      { name: "discriminator_gradient", label: "D", color: "judge" },
+      { name: "generator_gradient", label: "G", color: "fake", dash: [4, 3] },
     ],
   },
   {
     title: "modes covered",
     low: 0,
-    lines: [{ name: "modes", label: "of those there are", color: REAL }],
+    lines: [{ name: "modes", label: "", color: "real" }],
   },
 ];
 
@@ -115,10 +111,13 @@ function surface(canvas, ratio) {
   return { context, width, height };
 }
 
-/** The theme's colours, as JupyterLab's variables have them now. */
+/** The theme's colours, as JupyterLab's variables and `lab.css` have them now. */
 function theme(element) {
   const style = getComputedStyle(element);
-  return { ink: style.color, paper: style.backgroundColor, font: style.fontFamily };
+  const paper = style.backgroundColor;
+  element.classList.toggle("gan-dark", channels(paper).reduce((sum, c) => sum + c) < 384);
+  const [real, fake, judge, mesh] = ["real", "fake", "judge", "mesh"].map((name) => style.getPropertyValue(`--gan-${name}`));
+  return { ink: style.color, paper, font: style.fontFamily, real, fake, judge, mesh };
 }
 
 function channels(color) {
@@ -131,9 +130,9 @@ function channels(color) {
 const tables = new Map();
 
 /** 256 colours from generated over the paper to real. */
-function colours(paper) {
+function colours({ paper, real, fake }) {
   if (!tables.has(paper)) {
-    const ends = [FAKE, paper, REAL].map(channels);
+    const ends = [fake, paper, real].map(channels);
     const table = new Uint8ClampedArray(256 * 3);
     for (let i = 0; i < 256; i++) {
       const share = i / 255;
@@ -158,9 +157,9 @@ function plane(head, width) {
 const scratch = document.createElement("canvas");
 
 /** Paint a square grid of probabilities; where there is none (NaN), the paper shows. */
-function paintSurface(context, { shape, data }, size, paper, centred) {
+function paintSurface(context, { shape, data }, size, colors, centred) {
   const side = shape[0];
-  const table = colours(paper);
+  const table = colours(colors);
   const image = new ImageData(side, side);
   for (let row = 0; row < side; row++) {
     for (let column = 0; column < side; column++) {
@@ -243,11 +242,11 @@ function crosses(context, { data }, place, color, size, paper) {
 }
 
 /** Fill the generator's cells: each holds the same mass, so a small one is dense. */
-function drawMesh(context, { shape, data }, place) {
+function drawMesh(context, { shape, data }, place, color) {
   const side = shape[0];
   const corner = (i, j) => [place.x(data[2 * (i * side + j)]), place.y(data[2 * (i * side + j) + 1])];
   const whole = context.globalAlpha;
-  context.strokeStyle = context.fillStyle = MESH;
+  context.strokeStyle = context.fillStyle = color;
   context.lineWidth = 0.8;
   for (let i = 0; i < side - 1; i++) {
     for (let j = 0; j < side - 1; j++) {
@@ -273,10 +272,10 @@ function area(cell) {
   return Math.abs(sum) / 2;
 }
 
-function drawThread(context, { data }, place) {
+function drawThread(context, { data }, place, color) {
   context.beginPath();
   for (let i = 0; i < data.length; i += 2) context.lineTo(place.x(data[i]), place.y(data[i + 1]));
-  context.strokeStyle = MESH;
+  context.strokeStyle = color;
   context.lineWidth = 2;
   context.stroke();
 }
@@ -331,12 +330,12 @@ function drawPlane(context, size, head, arrays, colors) {
   const { paper, ink } = colors;
   const layer = painter(context, head);
   const surface = arrays.optimal ? "optimal" : "belief";
-  layer(surface, arrays[surface], (c, a) => paintSurface(c, a, size, paper, surface === "belief"));
-  layer("manifold", arrays.mesh, (c, a) => drawMesh(c, a, place));
-  layer("manifold", arrays.thread, (c, a) => drawThread(c, a, place));
+  layer(surface, arrays[surface], (c, a) => paintSurface(c, a, size, colors, surface === "belief"));
+  layer("manifold", arrays.mesh, (c, a) => drawMesh(c, a, place, colors.mesh));
+  layer("manifold", arrays.thread, (c, a) => drawThread(c, a, place, colors.mesh));
   layer("belief", arrays.belief, (c, a) => traceHalf(c, a, size, ink));
-  layer("real", arrays.real, (c, a) => dots(c, a, place, REAL, 2.6));
-  layer("generated", arrays.fake, (c, a) => crosses(c, a, place, FAKE, 2.2, paper));
+  layer("real", arrays.real, (c, a) => dots(c, a, place, colors.real, 2.6));
+  layer("generated", arrays.fake, (c, a) => crosses(c, a, place, colors.fake, 2.2, paper));
   layer("arrows", arrays.arrows, (c, a) => drawArrows(c, a, place, ink));
 }
 
@@ -363,16 +362,16 @@ function drawLine(context, size, head, arrays, colors) {
   };
   const { name } = head.reading;
   const curves = [
-    ["real", "p_data", arrays.p, REAL, [2, 3], 2.6],
-    ["generated", "p_g", arrays.q, FAKE, [], 2],
+    ["real", "p_data", arrays.p, colors.real, [2, 3], 2.6],
+    ["generated", "p_g", arrays.q, colors.fake, [], 2],
     ["optimal", name.replace("D", "D*"), arrays.optimal && { ...arrays.optimal, cells: true }, colors.ink, [1, 3], 2],
-    ["belief", name, arrays.belief, JUDGE, [7, 4], 2],
+    ["belief", name, arrays.belief, colors.judge, [7, 4], 2],
   ].filter(([, , array]) => array);
   const layer = painter(context, head);
   curves.forEach(([of, , array, ...style]) => layer(of, array, () => curve(array, ...style)));
   legends(context, curves, size, colors);
-  layer("real", arrays.real, (c, a) => rug(c, a, x, floor + 3, REAL));
-  layer("generated", arrays.fake, (c, a) => rug(c, a, x, floor + 11, FAKE));
+  layer("real", arrays.real, (c, a) => rug(c, a, x, floor + 3, colors.real));
+  layer("generated", arrays.fake, (c, a) => rug(c, a, x, floor + 11, colors.fake));
   layer("arrows", arrays.arrows, (c, a) => drawPulls(c, a, x, floor + 25, size, head, colors.ink));
   layer("manifold", arrays.ladder, (c, a) => drawLadder(c, a, size, x, floor + 31, colors.ink));
 }
@@ -465,7 +464,7 @@ function drawCurve(canvas, spec, steps, rows, colors) {
     rows[i].forEach((v, j) => {
       if (Number.isFinite(v) && Number.isFinite(scaled(v))) context.lineTo(x(steps[j]), y(v));
     });
-    stroke(context, line.color || colors.ink, line.dash || [], 1.6);
+    stroke(context, colors[line.color], line.dash || [], 1.6);
   });
 }
 
@@ -642,9 +641,9 @@ function thin(points, most) {
   return points.filter((_, i) => i % stride === 0);
 }
 
-function drawPad(context, size, head, pad, ink) {
+function drawPad(context, size, head, pad, { ink, real }) {
   const place = plane(head, size);
-  dots(context, { data: pad.points.flat() }, place, REAL, 7);
+  dots(context, { data: pad.points.flat() }, place, real, 7);
   const [x, y] = pad.cursor.map((v) => v * size);
   context.strokeStyle = ink;
   context.lineWidth = 1;
@@ -678,11 +677,11 @@ function drawWall(parts, head, arrays, colors, speaking) {
     const own = arrays.wall.data.subarray(run * samples * axes, (run + 1) * samples * axes);
     const some = arrays.real ? arrays.real.data.subarray(0, 80 * axes) : [];
     if (axes === 2) {
-      dimmed(context, 0.4, () => dots(context, { data: some }, place, REAL, 1.5));
-      dots(context, { data: own }, place, FAKE, 1.8);
+      dimmed(context, 0.4, () => dots(context, { data: some }, place, colors.real, 1.5));
+      dots(context, { data: own }, place, colors.fake, 1.8);
     } else {
-      rug(context, { data: some }, place.x, width / 2 - 8, REAL);
-      rug(context, { data: own }, place.x, width / 2, FAKE);
+      rug(context, { data: some }, place.x, width / 2 - 8, colors.real);
+      rug(context, { data: own }, place.x, width / 2, colors.fake);
     }
     button.setAttribute("aria-pressed", String(run === head.run));
     const covered = arrays.covered ? `${Math.round(arrays.covered.data[run])} of ${head.modes}` : "";
@@ -808,8 +807,9 @@ function curveBoxes(parts) {
   for (const spec of CURVES) {
     const canvas = make("canvas", { role: "img", ariaLabel: spec.title });
     const keys = spec.lines.map(({ label, color, dash }) => {
+      if (!label) return make("span"); // the title says it
       const key = make("span", { className: "gan-line" });
-      key.style.borderTop = `2px ${dash ? "dashed" : "solid"} ${color || "currentcolor"}`;
+      key.style.borderTop = `2px ${dash ? "dashed" : "solid"} var(--gan-${color})`;
       return make("span", { className: "gan-label" }, key, label);
     });
     const caption = make("figcaption", {}, make("b", { textContent: spec.title }), ...keys);
@@ -830,7 +830,7 @@ function draw(lab, parts, state) {
   context.font = `11px ${colors.font}`;
   (head.dimension === 1 ? drawLine : drawPlane)(context, width, head, arrays, colors);
   parts.window = head.window;
-  if (parts.pad?.on) drawPad(context, width, head, parts.pad, colors.ink);
+  if (parts.pad?.on) drawPad(context, width, head, parts.pad, colors);
   tell(parts, head);
   const speaking = speak(parts, state);
   const now = performance.now();
@@ -891,7 +891,7 @@ function facts(head) {
   if (m.modes !== undefined) parts.push(`${m.modes} of ${head.modes} modes`, `${Math.round(100 * m.quality)} % near one`);
   if (m.gap !== undefined) parts.push(`V(D*) − V(D) = ${number(m.gap)}`);
   if (m.divergence !== undefined) parts.push(`JS = ${number(m.divergence)}`);
-  if (m.outside > 0) parts.push(`${Math.round(100 * m.outside)} % of the samples outside the picture`);
+  if (m.outside >= 0.005) parts.push(`${Math.round(100 * m.outside)} % of the samples outside the picture`);
   return parts.join(" · ");
 }
 

@@ -65,8 +65,7 @@ def _log_ratio(p: Tensor, q: Tensor) -> Tensor:
 
 _DIFFERENCES = (
     "only differences of its scores count. The shade runs over the scores in the picture; the "
-    "line is halfway between their means on real and on generated samples. There is no one D* to "
-    "compare with"
+    "line is halfway between their means on both samples. There is no one D* to compare with"
 )
 _READINGS: dict[Objective, Reading] = {
     cross_entropy: Reading("D", "", (-CERTAIN, CERTAIN), _log_ratio),
