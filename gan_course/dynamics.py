@@ -22,7 +22,7 @@ from torch import Generator, Tensor
 from torch.func import jacrev, vjp, vmap
 
 from gan_course.losses import LOSSES
-from gan_course.penalties import PENALTIES
+from gan_course.penalties import PENALTIES, mixing_weights
 from gan_course.training import Trainer
 
 #: States to velocities, ``(..., n)`` to ``(..., n)``, each state on its own.
@@ -277,7 +277,8 @@ def jacobian_spectrum(trainer: Trainer, batch: int = 512, seed: int = 0) -> Tens
     loss_of_G = objective.generator(real_logits, fake_logits)
     loss_of_D = objective.discriminator(real_logits, fake_logits)
     for name, weight in trainer.settings.penalties.items():
-        loss_of_D = loss_of_D + weight * PENALTIES[name](critic, real, fake, random)
+        mix = mixing_weights(real, random) if PENALTIES[name].mixes else None
+        loss_of_D = loss_of_D + weight * PENALTIES[name](critic, real, fake, mix)
 
     of_G, of_D = list(G.parameters()), list(D.parameters())
     # Runs share no weight, so the sum's gradient is each run's own.

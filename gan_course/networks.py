@@ -171,6 +171,33 @@ class Solo(nn.Module):
 _ELEMENTWISE = (nn.Identity, nn.LeakyReLU, nn.ReLU, nn.Sigmoid, nn.Softplus, nn.Tanh)
 
 
+class MinibatchStd(nn.Module):
+    """Show D how alike the samples of its batch are (Karras et al. 2018, section 3).
+
+    One feature is added to every sample: the standard deviation of each feature over the
+    batch, averaged over the features.
+    """
+
+    mixes_samples = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add the feature: ``(batch, features)`` to ``(batch, features + 1)``."""
+        # The small number keeps the root differentiable where all samples are alike.
+        spread = (x.var(dim=0, correction=0) + 1e-8).sqrt().mean()
+        return torch.cat([x, spread.expand(len(x), 1)], dim=1)
+
+
+def mixes_samples(network: nn.Module) -> bool:
+    """Whether a layer looks across its batch, so that real and generated must not share one.
+
+    A layer of your own says so by an attribute ``mixes_samples = True``.
+    """
+    return any(
+        getattr(module, "mixes_samples", isinstance(module, nn.modules.batchnorm._BatchNorm))
+        for module in network.modules()
+    )
+
+
 def _apply(module: nn.Module, x: Tensor) -> Tensor:
     # `type(...) is`: a parametrized layer is a subclass, and needs vmap.
     if type(module) is nn.Sequential:

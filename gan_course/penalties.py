@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -30,16 +31,18 @@ class Penalty:
 
     Attributes:
         name: key in :data:`PENALTIES`.
-        points: ``(real, fake, generator) -> points``, each ``(runs, batch, ...)``.
+        points: ``(real, fake, mix) -> points``, each ``(runs, batch, ...)``.
         charge: function of the gradient norms, ``(runs, batch)`` to ``(runs, batch)``.
+        mixes: whether the points need ``mix``, see :func:`mixing_weights`.
     """
 
     name: str
-    points: Callable[[Tensor, Tensor, Generator | None], Tensor]
+    points: Callable[[Tensor, Tensor, Any], Tensor]
     charge: Callable[[Tensor], Tensor]
+    mixes: bool = False
 
     def __call__(
-        self, critic: Critic, real: Tensor, fake: Tensor, generator: Generator | None = None
+        self, critic: Critic, real: Tensor, fake: Tensor, mix: Tensor | None = None
     ) -> Tensor:
         """Return the mean charge, shape ``(runs,)``, differentiable in D's weights.
 
@@ -47,9 +50,11 @@ class Penalty:
             critic: samples ``(runs, batch, ...)`` to logits ``(runs, batch)``.
             real: samples, shape ``(runs, batch, ...)`` of any rank above two.
             fake: generated samples of the same shape.
-            generator: random state for the points that are drawn.
+            mix: from :func:`mixing_weights`, for a penalty that ``mixes``; drawn if missing.
         """
-        points = self.points(real.detach(), fake.detach(), generator)
+        if self.mixes and mix is None:
+            mix = mixing_weights(real)
+        points = self.points(real.detach(), fake.detach(), mix)
         return self.charge(gradient_norm(critic, points)).mean(dim=-1)
 
 
@@ -66,19 +71,32 @@ def gradient_norm(critic: Critic, points: Tensor) -> Tensor:
     return norm
 
 
-def _real(real: Tensor, _fake: Tensor, _generator: Generator | None) -> Tensor:
+def mixing_weights(real: Tensor, generator: Generator | None = None) -> Tensor:
+    """Where on its segment from fake to real each point of WGAN-GP lies, uniform on [0, 1].
+
+    Gulrajani et al. 2017, algorithm 1, line 4.
+
+    Args:
+        real: samples, shape ``(runs, batch, ...)``.
+        generator: random state.
+
+    Returns:
+        One weight for each sample, shape ``(runs, batch, 1, ...)``.
+    """
+    shape = real.shape[:2] + (1,) * (real.dim() - 2)
+    return torch.rand(shape, generator=generator, device=real.device, dtype=real.dtype)
+
+
+def _real(real: Tensor, _fake: Tensor, _mix: Tensor | None) -> Tensor:
     return real
 
 
-def _fake(_real: Tensor, fake: Tensor, _generator: Generator | None) -> Tensor:
+def _fake(_real: Tensor, fake: Tensor, _mix: Tensor | None) -> Tensor:
     return fake
 
 
-def _between(real: Tensor, fake: Tensor, generator: Generator | None) -> Tensor:
-    """A point on the segment from fake to real, uniform, one weight for each sample."""
-    shape = real.shape[:2] + (1,) * (real.dim() - 2)
-    weight = torch.rand(shape, generator=generator, device=real.device, dtype=real.dtype)
-    return fake + weight * (real - fake)
+def _between(real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
+    return fake + mix * (real - fake)
 
 
 def _half_square(norm: Tensor) -> Tensor:
@@ -95,6 +113,6 @@ PENALTIES: dict[str, Penalty] = {
     for penalty in (
         Penalty("R1", _real, _half_square),
         Penalty("R2", _fake, _half_square),
-        Penalty("WGAN-GP", _between, _distance_from_one),
+        Penalty("WGAN-GP", _between, _distance_from_one, mixes=True),
     )
 }

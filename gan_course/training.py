@@ -7,30 +7,34 @@ happen there.
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from numbers import Real
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.optim.adam import adam
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.func import functional_call
 from tqdm.auto import tqdm
 
 from gan_course.distributions import Source, normal
 from gan_course.losses import LOSSES
-from gan_course.networks import Ensemble, Solo
-from gan_course.penalties import PENALTIES
+from gan_course.networks import Ensemble, Solo, mixes_samples
+from gan_course.penalties import PENALTIES, Critic, mixing_weights
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+#: Added to Adam's root, as everywhere.
+EPSILON = 1e-8
 
 
 class NonFiniteError(ArithmeticError):
@@ -64,10 +68,17 @@ class Settings:
         loss: a key of :data:`gan_course.losses.LOSSES`.
         k: discriminator steps for each generator step.
         batch: samples in each mini-batch.
-        discriminator_rate: Adam's learning rate for D.
-        generator_rate: Adam's learning rate for G.
+        discriminator_rate: Adam's learning rate for D; a sequence has one for each run.
+        generator_rate: Adam's learning rate for G, likewise.
         betas: Adam's decay rates.
         penalties: weight of each penalty by its key in :data:`gan_course.penalties.PENALTIES`.
+        clip: bound on each of D's weights after its step (Arjovsky et al. 2017, algorithm 1);
+            0 for none.
+        packing: samples that D judges at once (Lin et al. 2018, PacGAN), side by side in its
+            input; a divisor of ``batch``.
+        unroll: steps of D that G looks ahead (Metz et al. 2017); 0 for none.
+        instance_noise: standard deviation of normal noise on all that D sees, real and
+            generated (Sønderby et al. 2017).
         averaging: decay of the exponential average of G's weights; 0 keeps none.
 
     Raises:
@@ -77,21 +88,29 @@ class Settings:
     loss: str = "non-saturating"
     k: int = 1
     batch: int = 256
-    discriminator_rate: float = 1e-3
-    generator_rate: float = 1e-3
+    discriminator_rate: float | Sequence[float] = 1e-3
+    generator_rate: float | Sequence[float] = 1e-3
     betas: tuple[float, float] = (0.5, 0.999)
     penalties: Mapping[str, float] = field(default_factory=dict)
+    clip: float = 0.0
+    packing: int = 1
+    unroll: int = 0
+    instance_noise: float = 0.0
     averaging: float = 0.0
 
     def __post_init__(self) -> None:
         _one_of("loss", self.loss, LOSSES)
-        for name in ("k", "batch"):
+        for name, least in (("k", 1), ("batch", 1), ("packing", 1), ("unroll", 0)):
             count = getattr(self, name)
-            if type(count) is not int or count < 1:  # True is an int, too
-                raise ValueError(f"{name} = {count!r}: must be a whole number, at least 1")
+            if type(count) is not int or count < least:  # True is an int, too
+                raise ValueError(f"{name} = {count!r}: must be a whole number, at least {least}")
+        if self.batch % self.packing:
+            raise ValueError(
+                f"packing = {self.packing!r}: must divide the batch of {self.batch} samples"
+            )
         for name in ("discriminator_rate", "generator_rate"):
             rate = getattr(self, name)
-            if not _within(rate, 0, math.inf) or rate == 0:
+            if not all(_within(one, 0, math.inf) and one != 0 for one in _each(rate)):
                 raise ValueError(f"{name} = {rate!r}: must be a positive number, and finite")
         if len(self.betas) != 2 or not all(_within(beta, 0, 1) for beta in self.betas):
             raise ValueError(f"betas = {self.betas!r}: two numbers, each at least 0 and below 1")
@@ -101,8 +120,37 @@ class Settings:
             _one_of("penalties", name, PENALTIES)
             if not _within(weight, 0, math.inf):
                 raise ValueError(f"penalties[{name!r}] = {weight!r}: at least 0, and finite")
+        for name in ("clip", "instance_noise"):
+            if not _within(getattr(self, name), 0, math.inf):
+                raise ValueError(f"{name} = {getattr(self, name)!r}: at least 0, and finite")
         if not _within(self.averaging, 0, 1):
             raise ValueError(f"averaging = {self.averaging!r}: at least 0 and below 1")
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A setting that changes with the steps: constant, then a straight line, then constant.
+
+    Attributes:
+        start: value up to step ``begin``.
+        stop: value from step ``end`` on.
+        begin: where the line begins, in steps of the training.
+        end: where it ends.
+    """
+
+    start: float
+    stop: float
+    begin: int
+    end: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.begin < self.end:
+            raise ValueError(f"begin = {self.begin!r}, end = {self.end!r}: 0 ≤ begin < end")
+
+    def __call__(self, step: int) -> float:
+        """The value at a step."""
+        share = min(max((step - self.begin) / (self.end - self.begin), 0.0), 1.0)
+        return self.start + share * (self.stop - self.start)
 
 
 class Record(NamedTuple):
@@ -134,9 +182,14 @@ class History:
     def __len__(self) -> int:
         return len(self._records)
 
-    def append(self, record: Record) -> None:
-        """Add one step."""
-        self._records.append(torch.stack([column.float() for column in record]))
+    def extend(self, records: Tensor) -> None:
+        """Add steps as the trainer measures them, shape ``(steps, quantities, runs)``."""
+        self._records.extend(records.unbind())
+
+    @property
+    def last(self) -> Record:
+        """The latest step."""
+        return _unstacked(self._records[-1])
 
     def __getitem__(self, quantity: str) -> Tensor:
         """Return one field of :class:`Record` over time, shape ``(steps, runs)``, on the CPU."""
@@ -159,49 +212,107 @@ class History:
 
 
 class Adam:
-    """Adam (Kingma & Ba 2015, algorithm 1) for one network: its moments, and PyTorch's fused step.
+    """Adam (Kingma & Ba 2015, algorithm 1) for one network.
 
-    ``torch.optim.Adam`` calls the same function; around so small a network as ours its
-    bookkeeping takes longer than the step.
+    The network's weights become views of one tensor, so that a step, a norm or an average is
+    one operation, however many layers there are.
 
     Attributes:
-        parameters: the weights it moves.
-        state: the weights and their two moments, every tensor that a step changes for a run.
+        parameters: the weights it moves, as the network has them.
+        weights: the same memory as one tensor, shape ``(runs, weights of one run)``.
+        state: the weights and their two moments, of that shape.
+        steps: number of steps taken.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
-        self.parameters: list[Tensor] = list(parameters)
-        self._means = [torch.zeros_like(p) for p in self.parameters]
-        self._squares = [torch.zeros_like(p) for p in self.parameters]
-        self._steps = [torch.zeros((), device=p.device) for p in self.parameters]
-        self.state: list[Tensor] = [*self.parameters, *self._means, *self._squares]
+    def __init__(self, network: nn.Module, runs: int) -> None:
+        self.parameters: list[nn.Parameter] = [p for p in network.parameters() if p.requires_grad]
+        self.weights = _flatten(self.parameters, runs)
+        mean, square = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
+        self.state: list[Tensor] = [self.weights, mean, square]
+        self.steps = torch.zeros((), device=self.weights.device)
 
     @torch.no_grad()
-    def step(self, gradients: Sequence[Tensor], rate: float, betas: tuple[float, float]) -> None:
-        """Move every weight down its gradient."""
-        adam(
-            self.parameters,
-            [_laid_out(g, p) for g, p in zip(gradients, self.parameters, strict=True)],
-            self._means,
-            self._squares,
-            [],
-            self._steps,
-            fused=True,
-            amsgrad=False,
-            beta1=betas[0],
-            beta2=betas[1],
-            lr=rate,
-            weight_decay=0.0,
-            eps=1e-8,
-            maximize=False,
-        )
+    def step(self, gradient: Tensor, rate: Tensor, betas: tuple[float, float]) -> None:
+        """Move the weights down the gradient, of shape ``(runs, weights)``.
+
+        Args:
+            gradient: of every weight.
+            rate: one number for all runs, or one for each, shape ``(runs, 1)``.
+            betas: decay rates of the two moments.
+        """
+        weights, mean, square = self.state
+        self.steps += 1
+        if rate.dim() == 0 and not torch.compiler.is_compiling():
+            # torch.optim.Adam(fused=True) ends in this call. Around networks as small as ours
+            # its bookkeeping takes four times as long as the step.
+            torch._fused_adam_(
+                [weights],
+                [gradient],
+                [mean],
+                [square],
+                [],
+                [self.steps],
+                lr=rate,
+                beta1=betas[0],
+                beta2=betas[1],
+                weight_decay=0.0,
+                eps=EPSILON,
+                amsgrad=False,
+                maximize=False,
+            )
+            return
+        # The same for a rate of each run; a compiler fuses it anyway.
+        mean.lerp_(gradient, 1 - betas[0])
+        square.lerp_(gradient.square(), 1 - betas[1])
+        root = (square / (1 - betas[1] ** self.steps)).sqrt() + EPSILON
+        weights -= rate / (1 - betas[0] ** self.steps) * mean / root
+
+    def look_ahead(
+        self,
+        gradients: Callable[[Tensor], Tensor],
+        steps: int,
+        rate: Tensor,
+        betas: tuple[float, float],
+    ) -> Tensor:
+        """The weights after more steps, as a differentiable function; nothing moves.
+
+        Args:
+            gradients: weights to their gradient, both ``(runs, weights)``.
+            steps: how many.
+            rate: as in :meth:`step`.
+            betas: decay rates of the two moments.
+        """
+        weights, mean, square = (tensor.detach().clone() for tensor in self.state)
+        weights.requires_grad_()
+        for ahead in range(1, steps + 1):
+            gradient, t = gradients(weights), self.steps + ahead
+            mean = betas[0] * mean + (1 - betas[0]) * gradient
+            square = betas[1] * square + (1 - betas[1]) * gradient.square()
+            # The small number goes under the root, which has no derivative at 0.
+            root = (square / (1 - betas[1] ** t) + EPSILON**2).sqrt()
+            weights = weights - rate * mean / (1 - betas[0] ** t) / root
+        return weights
 
 
-def _laid_out(gradient: Tensor, parameter: Tensor) -> Tensor:
-    """The gradient in its weight's memory order, which the fused step takes for granted."""
-    if gradient.stride() == parameter.stride():
-        return gradient
-    return torch.empty_like(parameter).copy_(gradient)
+def _flatten(parameters: Sequence[nn.Parameter], runs: int) -> Tensor:
+    """Move weights into one tensor ``(runs, weights)`` of which they become views."""
+    kinds = {(p.dtype, p.device) for p in parameters}
+    if len(kinds) != 1:
+        raise ValueError(f"the network's weights are {kinds}: expected one dtype on one device")
+    flat = torch.cat([p.detach().reshape(runs, -1) for p in parameters], dim=1)
+    sizes = [p.numel() // runs for p in parameters]
+    for parameter, part in zip(parameters, torch.split(flat, sizes, dim=1), strict=True):
+        parameter.data = part.view(parameter.shape)
+    return flat
+
+
+class Batch(NamedTuple):
+    """All that is random in one update, drawn before it."""
+
+    noise: Tensor  # z, (runs, batch, ...)
+    real: Tensor | None = None  # x, (runs, batch, ...), where the update looks at data
+    blur: Tensor | None = None  # instance noise for the generated samples
+    mix: Tensor | None = None  # weights between real and generated samples, for WGAN-GP
 
 
 class Trainer:
@@ -209,19 +320,26 @@ class Trainer:
 
     Args:
         generator: noise to samples; a plain module, or an :class:`Ensemble`.
-        discriminator: samples to one logit each; the same number of runs.
+        discriminator: samples to one logit each; the same number of runs. The trainer moves
+            the weights of both in place.
         data: where real samples come from.
         prior: where noise comes from; default the standard normal in 2-D.
         settings: what can be changed between steps, see :meth:`set`.
         seed: of the batches and the noise. The networks bring their own weights.
         device: ``"auto"`` for a GPU where one works, else the CPU; or a device's name.
+        program: how a step runs. ``"eager"``: operation by operation. ``"compiled"``: the
+            whole step, optimiser included, through ``torch.compile``; the first step takes half
+            a minute (seconds from a warm cache) and needs a C++ compiler. ``"captured"``: as a
+            CUDA graph. All three are the same step, to rounding.
 
     Attributes:
         steps: number of steps taken.
         frozen: which runs stopped at a non-finite loss, shape ``(runs,)``.
+        averaged: the generator with averaged weights; ``None`` without ``settings.averaging``.
 
     Raises:
-        ValueError: the networks differ in their number of runs, or the device cannot be used.
+        ValueError: the networks differ in their number of runs, or the device or the program
+            cannot be used.
     """
 
     def __init__(
@@ -234,6 +352,7 @@ class Trainer:
         *,
         seed: int = 0,
         device: str = "auto",
+        program: str = "eager",
     ) -> None:
         self.device = pick_device(device)
         self.generator = _as_runs(generator).to(self.device)
@@ -250,12 +369,22 @@ class Trainer:
         self.seed = seed
         self.steps = 0
         self.frozen = torch.zeros(self.runs, dtype=torch.bool, device=self.device)
-        self.averaged: AveragedModel | None = None
+        self.averaged: nn.Module | None = None
         self._adam = {
-            "discriminator": Adam(self.discriminator.parameters()),
-            "generator": Adam(self.generator.parameters()),
+            "discriminator": Adam(self.discriminator, self.runs),
+            "generator": Adam(self.generator, self.runs),
         }
         self._buffers = [*self.generator.buffers(), *self.discriminator.buffers()]
+        self._ones = torch.ones(self.runs, device=self.device)
+        self._rates: dict[str, Tensor] = {}
+        self._apart = mixes_samples(self.discriminator)
+        _one_of("program", program, PROGRAMS)
+        self._program: Program = PROGRAMS[program](self)
+        # Steps that run before anybody looks: a call into a program has its price, and so has
+        # waiting for a GPU.
+        self._together = {"cpu": 1}.get(self.device.type, 20)
+        if program == "compiled":
+            self._together = 4 if self.runs < 8 else 1
         self.settings = settings or Settings()
         self._use_settings()
 
@@ -266,17 +395,38 @@ class Trainer:
             ValueError: a value is out of range; the old settings stay.
             TypeError: there is no such setting.
         """
-        self.settings = replace(self.settings, **changes)  # type: ignore[arg-type]
-        self._use_settings()
+        old = self.settings
+        self.settings = replace(old, **changes)  # type: ignore[arg-type]
+        try:
+            self._use_settings()
+        except ValueError:
+            self.settings = old
+            raise
 
     def _use_settings(self) -> None:
+        rates = {player: self._rate(f"{player}_rate") for player in self._adam}
+        for player, rate in rates.items():
+            held = self._rates.get(player)
+            if held is not None and held.shape == rate.shape:
+                held.copy_(rate)  # where a captured step reads it
+            else:
+                self._rates[player] = rate
         if not self.settings.averaging:
             self.averaged = None
-            return
-        if self.averaged is None:
-            self.averaged = AveragedModel(self.generator, use_buffers=True)
-        decay = get_ema_multi_avg_fn(self.settings.averaging)  # type: ignore[no-untyped-call]
-        self.averaged.multi_avg_fn = decay
+        elif self.averaged is None:
+            self.averaged = copy.deepcopy(self.generator)
+            parameters = [p for p in self.averaged.parameters() if p.requires_grad]
+            self._average = _flatten(parameters, self.runs)
+
+    def _rate(self, name: str) -> Tensor:
+        rate = getattr(self.settings, name)
+        if isinstance(rate, Real):
+            # The fused step reads it in double precision on the CPU, and in single on a GPU.
+            kind = torch.float64 if self.device.type == "cpu" else torch.float32
+            return torch.tensor(float(rate), dtype=kind, device=self.device)
+        if len(rate) != self.runs:
+            raise ValueError(f"{name} has {len(rate)} values: expected one for each of {self.runs}")
+        return torch.tensor(list(rate), device=self.device).unsqueeze(1)
 
     # -- Algorithm 1 ------------------------------------------------------------------
 
@@ -286,65 +436,131 @@ class Trainer:
         Raises:
             NonFiniteError: the loss of a single run, or of every run, is not finite.
         """
-        for _ in range(self.settings.k):
-            on_discriminator = self.discriminator_step()
-        on_generator = self.generator_step()
-        self.steps += 1
-        return Record(
-            discriminator_loss=on_discriminator.loss,
-            generator_loss=on_generator.loss,
-            discriminator_gradient=on_discriminator.gradient,
-            generator_gradient=on_generator.gradient,
-            real=on_discriminator.real,
-            fake=on_discriminator.fake,
-            frozen=self.frozen.clone(),
-        )
+        history = History()
+        self._advance(1, history)
+        return history.last
 
     def discriminator_step(self) -> DiscriminatorStep:
         """Descend D's loss once, on a fresh batch of real and one of generated samples."""
-        settings, buffers = self.settings, self._snapshot()
-        real = self._draw(self.data)
-        noise = self._draw(self.prior)
-        with torch.no_grad():  # the generator stands still
-            fake = self.generator(noise)
-        if fake.shape != real.shape:
-            raise ValueError(
-                f"generator returned samples of shape {tuple(fake.shape[2:])}: "
-                f"expected {tuple(real.shape[2:])}, the shape of the data's"
-            )
-        # One pass over both batches costs less than two.
-        real_logits, fake_logits = self.logits(torch.cat([real, fake], dim=1)).chunk(2, dim=1)
-        loss = LOSSES[settings.loss].discriminator(real_logits, fake_logits)
-        for name, weight in settings.penalties.items():
-            penalty = PENALTIES[name](self.logits, real, fake, self.random)
-            loss = loss + weight * penalty
-        gradient = self._descend("discriminator", loss, buffers)
-        with torch.no_grad():
-            return DiscriminatorStep(
-                loss.detach(),
-                gradient,
-                real_logits.sigmoid().mean(dim=1),
-                fake_logits.sigmoid().mean(dim=1),
-            )
+        frozen = self.frozen.clone()
+        step = self._discriminator_step(self._draw_for_discriminator())
+        self._raise_if_all_stopped("discriminator", frozen)
+        return step
 
     def generator_step(self) -> GeneratorStep:
         """Descend G's loss once, on a fresh batch of noise."""
+        frozen = self.frozen.clone()
+        step = self._generator_step(self._draw_for_generator())
+        self._raise_if_all_stopped("generator", frozen)
+        return step
+
+    def _steps(self, draws: Sequence[Sequence[Batch]]) -> Tensor:
+        """Take steps on their batches; return their records, ``(steps, quantities, runs)``.
+
+        This is all of the arithmetic: what a program compiles or captures.
+        """
+        return torch.stack([self._step(*batches) for batches in draws])
+
+    def _step(self, *batches: Batch) -> Tensor:
+        for batch in batches[: self.settings.k]:
+            on_discriminator = self._discriminator_step(batch)
+        on_generator = self._generator_step(batches[-1])
+        return _stacked(
+            Record(
+                discriminator_loss=on_discriminator.loss,
+                generator_loss=on_generator.loss,
+                discriminator_gradient=on_discriminator.gradient,
+                generator_gradient=on_generator.gradient,
+                real=on_discriminator.real,
+                fake=on_discriminator.fake,
+                frozen=self.frozen,
+            )
+        )
+
+    def _discriminator_step(self, batch: Batch) -> DiscriminatorStep:
+        buffers = self._snapshot()
+        with torch.no_grad():  # the generator stands still
+            real, fake = self._shown(batch, self.generator(batch.noise))
+        assert real is not None
+        loss, real_logits, fake_logits = self._discriminator_loss(self.logits, real, fake, batch)
+        gradient = self._descend("discriminator", loss, buffers)
+        if self.settings.clip:
+            self._adam["discriminator"].weights.clamp_(-self.settings.clip, self.settings.clip)
+        with torch.no_grad():
+            believed = torch.stack([real_logits, fake_logits]).sigmoid().mean(dim=-1)
+        return DiscriminatorStep(loss.detach(), gradient, believed[0], believed[1])
+
+    def _generator_step(self, batch: Batch) -> GeneratorStep:
         objective, buffers = LOSSES[self.settings.loss], self._snapshot()
-        real = self._draw(self.data) if objective.relativistic else None
-        fake = self.generator(self._draw(self.prior))
-        if real is None:
-            real_logits, fake_logits = None, self.logits(fake)
+        real, fake = self._shown(batch, self.generator(batch.noise))
+        critic = self._unrolled(real, fake, batch) if self.settings.unroll else self.logits
+        if objective.relativistic:
+            assert real is not None  # drawn for it
+            loss = objective.generator(*self._judge(critic, real, fake))
         else:
-            real_logits, fake_logits = self.logits(torch.cat([real, fake], dim=1)).chunk(2, dim=1)
-        loss = objective.generator(real_logits, fake_logits)
+            loss = objective.generator(None, critic(fake))
         gradient = self._descend("generator", loss, buffers)
         if self.averaged is not None:
-            self.averaged.update_parameters(self.generator)
+            self._update_average()
         return GeneratorStep(loss.detach(), gradient)
 
+    def _discriminator_loss(
+        self, critic: Critic, real: Tensor, fake: Tensor, batch: Batch
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """D's objective with its penalties, shape ``(runs,)``, and the logits of both batches."""
+        real_logits, fake_logits = self._judge(critic, real, fake)
+        loss = LOSSES[self.settings.loss].discriminator(real_logits, fake_logits)
+        for name, weight in self.settings.penalties.items():
+            if weight:
+                loss = loss + weight * PENALTIES[name](critic, real, fake, batch.mix)
+        return loss, real_logits, fake_logits
+
+    def _judge(self, critic: Critic, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of real and generated samples, each ``(runs, batch)``."""
+        if self._apart:
+            return critic(real), critic(fake)
+        # One pass over both batches costs less than two.
+        real_logits, fake_logits = critic(torch.cat([real, fake], dim=1)).chunk(2, dim=1)
+        return real_logits, fake_logits
+
+    def _shown(self, batch: Batch, fake: Tensor) -> tuple[Tensor | None, Tensor]:
+        """What D gets to see: instance noise added, samples packed."""
+        real = batch.real
+        if fake.shape[2:] != self.data.event_shape:
+            raise ValueError(
+                f"generator returned samples of shape {tuple(fake.shape[2:])}: "
+                f"expected {tuple(self.data.event_shape)}, the shape of the data's"
+            )
+        if batch.blur is not None:
+            fake = fake + batch.blur
+        packing = self.settings.packing
+        return real if real is None else pack(real, packing), pack(fake, packing)
+
+    def _unrolled(self, real: Tensor | None, fake: Tensor, batch: Batch) -> Critic:
+        """D as it will be after ``unroll`` more steps on this batch (Metz et al. 2017, eq. 7)."""
+        assert real is not None
+        adam = self._adam["discriminator"]
+        names = [name for name, p in self.discriminator.named_parameters() if p.requires_grad]
+        sizes = [p.numel() // self.runs for p in adam.parameters]
+
+        def critic(weights: Tensor) -> Critic:
+            parts = zip(names, torch.split(weights, sizes, dim=1), adam.parameters, strict=True)
+            state = {name: part.reshape(p.shape) for name, part, p in parts}
+            return lambda x: self._one_logit_each(functional_call(self.discriminator, state, x), x)
+
+        def gradients(weights: Tensor) -> Tensor:
+            loss, _, _ = self._discriminator_loss(critic(weights), real, fake, batch)
+            (gradient,) = torch.autograd.grad(loss, weights, self._ones, create_graph=True)
+            return gradient
+
+        rate, betas = self._rates["discriminator"], self.settings.betas
+        return critic(adam.look_ahead(gradients, self.settings.unroll, rate, betas))
+
     def logits(self, x: Tensor) -> Tensor:
-        """D's logits, samples ``(runs, batch, ...)`` to ``(runs, batch)``."""
-        logits: Tensor = self.discriminator(x)
+        """D's logits, what it sees ``(runs, batch, ...)`` to ``(runs, batch)``."""
+        return self._one_logit_each(self.discriminator(x), x)
+
+    def _one_logit_each(self, logits: Tensor, x: Tensor) -> Tensor:
         if logits.numel() != x.shape[0] * x.shape[1]:
             raise ValueError(
                 f"discriminator returned {tuple(logits.shape)} for samples {tuple(x.shape)}: "
@@ -352,8 +568,35 @@ class Trainer:
             )
         return logits.reshape(x.shape[:2])
 
+    def _draw_for_discriminator(self) -> Batch:
+        real = self._draw(self.data)
+        noise = self._draw(self.prior)
+        real, blur = self._blurred(real)
+        mix = None
+        if any(PENALTIES[name].mixes for name in self.settings.penalties):
+            mix = mixing_weights(pack(real, self.settings.packing), self.random)
+        return Batch(noise, real, blur, mix)
+
+    def _draw_for_generator(self) -> Batch:
+        if LOSSES[self.settings.loss].relativistic or self.settings.unroll:
+            return self._draw_for_discriminator()
+        noise = self._draw(self.prior)
+        return Batch(noise, blur=self._blur())
+
     def _draw(self, source: Source) -> Tensor:
         return source.sample((self.runs, self.settings.batch), self.random)
+
+    def _blurred(self, real: Tensor) -> tuple[Tensor, Tensor | None]:
+        blur = self._blur()
+        return (real, None) if blur is None else (real + blur, self._blur())
+
+    def _blur(self) -> Tensor | None:
+        """Instance noise for one batch of samples."""
+        if not self.settings.instance_noise:
+            return None
+        shape = (self.runs, self.settings.batch, *self.data.event_shape)
+        noise = torch.randn(shape, generator=self.random, device=self.device)
+        return self.settings.instance_noise * noise
 
     def _descend(self, player: str, loss: Tensor, buffers: Sequence[Tensor]) -> Tensor:
         """Move one player's weights; return the norm of each run's gradient, shape ``(runs,)``.
@@ -364,38 +607,78 @@ class Trainer:
         """
         adam = self._adam[player]
         # Runs share no weight, so the sum's gradient is each run's own.
-        gradients = torch.autograd.grad(loss.sum(), adam.parameters)
-        norms = self._norms(gradients)
-        stopped = self.frozen | ~(loss.detach() + norms).isfinite()
-        before = list(zip(self._buffers, buffers, strict=True))
-        frozen = bool(stopped.any())
-        if frozen and bool(stopped.all()):
-            self._restore(before, stopped)
-            raise NonFiniteError(self.steps + 1, player, self.settings.loss)
-        self.frozen = stopped
-        if frozen:
-            before += [(tensor, tensor.detach().clone()) for tensor in adam.state]
-        adam.step(gradients, getattr(self.settings, f"{player}_rate"), self.settings.betas)
-        if frozen:
-            self._restore(before, stopped)
+        gradients = torch.autograd.grad(loss, adam.parameters, self._ones)
+        gradient = torch.cat([part.reshape(self.runs, -1) for part in gradients], dim=1)
+        norms: Tensor = torch.linalg.vector_norm(gradient, dim=1)
+        with torch.no_grad():
+            self.frozen |= ~(loss + norms).isfinite()
+            # A GPU would have to wait for the answer, and a program cannot: they always restore.
+            wait = self.device.type == "cpu" and not torch.compiler.is_compiling()
+            if wait and not self.frozen.any():
+                adam.step(gradient, self._rates[player], self.settings.betas)
+                return norms
+            steps = adam.steps.clone()
+            before = list(zip(self._buffers, buffers, strict=True))
+            before += [(tensor, tensor.clone()) for tensor in adam.state]
+            adam.step(gradient, self._rates[player], self.settings.betas)
+            for tensor, old in before:
+                tensor.copy_(torch.where(self._frozen_in(tensor), old, tensor))
+            adam.steps.copy_(torch.where(self.frozen.all(), steps, adam.steps))
         return norms
 
     def _snapshot(self) -> list[Tensor]:
         return [buffer.clone() for buffer in self._buffers]
 
-    def _norms(self, gradients: Sequence[Tensor]) -> Tensor:
-        """Norm of each run's gradient over all weights, shape ``(runs,)``."""
-        rows = [gradient.reshape(self.runs, -1) for gradient in gradients]
-        norms: Tensor = torch.linalg.vector_norm(torch.cat(rows, dim=1), dim=1)
-        return norms
-
     @torch.no_grad()
-    def _restore(self, before: Sequence[tuple[Tensor, Tensor]], runs: Tensor) -> None:
-        for tensor, old in before:
-            if self.runs == 1:  # a plain network has no leading dimension
-                tensor.copy_(old)
+    def _update_average(self) -> None:
+        assert self.averaged is not None
+        pairs = [(self._average, self._adam["generator"].weights)]
+        pairs += zip(self.averaged.buffers(), self.generator.buffers(), strict=True)
+        for average, new in pairs:
+            frozen = self._frozen_in(average)
+            if average.is_floating_point():
+                average.lerp_(new, ~frozen * (1 - self.settings.averaging))
             else:
-                tensor[runs] = old[runs]
+                average.copy_(torch.where(frozen, average, new))
+
+    def _frozen_in(self, tensor: Tensor) -> Tensor:
+        """The mask of frozen runs in a shape that goes with one of the state's tensors."""
+        # A plain network's buffers have no leading dimension; for its one run, none is needed.
+        return self.frozen.view([self.runs, *[1] * (tensor.dim() - 1)] if tensor.dim() else [])
+
+    def _advance(self, steps: int, history: History) -> None:
+        """Draw, take and write down steps, up to one that stops every run.
+
+        Raises:
+            NonFiniteError: that step came; it is not written down.
+        """
+        frozen, k = self.frozen.clone(), self.settings.k
+        draws = [
+            [*(self._draw_for_discriminator() for _ in range(k)), self._draw_for_generator()]
+            for _ in range(steps)
+        ]
+        records = self._program(draws)
+        if not self.frozen.all():
+            self.steps += steps
+            history.extend(records)
+            return
+        stopped = records[:, Record._fields.index("frozen")].bool()
+        good = int(stopped.all(dim=1).int().argmax())  # steps before the one that stopped all
+        self.steps += good
+        history.extend(records[:good])
+        before = stopped[good - 1] if good else frozen
+        last = _unstacked(records[good])
+        by_generator = ~(last.generator_loss + last.generator_gradient).isfinite()
+        by_discriminator = ~(last.discriminator_loss + last.discriminator_gradient).isfinite()
+        guilty = bool((by_generator & ~by_discriminator & ~before).any())
+        self._raise_if_all_stopped("generator" if guilty else "discriminator", before)
+
+    def _raise_if_all_stopped(self, player: str, before: Tensor) -> None:
+        """End the training where no run is left; ``before`` is what was frozen before."""
+        if self.frozen.all():
+            # The runs that stopped just now are sound: other settings may carry them on.
+            self.frozen.copy_(before)
+            raise NonFiniteError(self.steps + 1, player, self.settings.loss)
 
     # -- many steps -------------------------------------------------------------------
 
@@ -404,6 +687,7 @@ class Trainer:
         steps: int,
         callback: Callable[[Trainer], object] | None = None,
         *,
+        schedule: Mapping[str, Callable[[int], object]] | None = None,
         progress: bool | None = None,
     ) -> History:
         """Take steps until done or interrupted.
@@ -414,29 +698,34 @@ class Trainer:
         Args:
             steps: how many.
             callback: called with the trainer after each step; its exceptions end the training.
+            schedule: settings that change with the steps, as functions of the number of steps
+                taken so far; for instance ``{"generator_rate": Linear(1e-3, 1e-5, 0, 5_000)}``.
             progress: whether to show a bar; by default when it takes more than five seconds,
                 unless the environment has ``TQDM_DISABLE``.
 
         Raises:
-            ValueError: ``steps`` is negative.
+            ValueError: ``steps`` is negative, or a schedule gives a value out of range.
             NonFiniteError: see :meth:`step`.
         """
         if steps < 0:
             raise ValueError(f"steps = {steps!r}: must be at least 0")
         history = History(first=self.steps)
         quiet = progress is False or (progress is None and "TQDM_DISABLE" in os.environ)
-        bar = tqdm(range(steps), disable=quiet, delay=5 if progress is None else 0, leave=False)
+        bar = tqdm(total=steps, disable=quiet, delay=5 if progress is None else 0, leave=False)
+        together = self._together if callback is None and not schedule else 1
         with _interrupts() as interrupted, bar:
-            for _ in bar:
+            while len(history) < steps and not interrupted():
+                now = together if steps - len(history) >= together else 1
+                if schedule:
+                    self.set(**{name: value(self.steps) for name, value in schedule.items()})
                 try:
-                    history.append(self.step())
+                    self._advance(now, history)
                 except NonFiniteError as error:
                     error.history = history
                     raise
                 if callback is not None:
                     callback(self)
-                if interrupted():
-                    break
+                bar.update(now)
         return history
 
     @torch.no_grad()
@@ -451,7 +740,7 @@ class Trainer:
         Raises:
             ValueError: ``averaged`` was asked for, but ``settings.averaging`` is 0.
         """
-        network: nn.Module | None = self.averaged if averaged else self.generator
+        network = self.averaged if averaged else self.generator
         if network is None:
             raise ValueError("averaged = True: there are no averages while settings.averaging is 0")
         random = Generator(self.device).manual_seed(self.seed if seed is None else seed)
@@ -464,11 +753,113 @@ class Trainer:
     def discriminate(self, x: Tensor) -> Tensor:
         """D(x), the probability of being real, samples ``(batch, ...)`` to ``(runs, batch)``.
 
-        Like :meth:`sample`, it leaves the training untouched.
+        Like :meth:`sample`, it leaves the training untouched. With ``settings.packing``, a
+        sample is a pack, see :func:`pack`.
         """
         with _standing_still(self.discriminator):
             logits = self.logits(x.to(self.device).expand(self.runs, *x.shape))
         return logits.sigmoid()
+
+
+def pack(x: Tensor, packing: int) -> Tensor:
+    """Put every ``packing`` samples side by side (Lin et al. 2018, PacGAN, section 2).
+
+    Args:
+        x: samples, ``(runs, batch, features, ...)``.
+        packing: a divisor of the batch.
+
+    Returns:
+        ``(runs, batch / packing, packing × features, ...)``; images are packed as channels.
+    """
+    if packing == 1:
+        return x
+    return x.reshape(x.shape[0], -1, packing * x.shape[2], *x.shape[3:])
+
+
+class _Captured:
+    """Steps as a CUDA graph: recorded once for given settings, then replayed."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        if trainer.device.type != "cuda":
+            raise ValueError(
+                f"program = 'captured' on {trainer.device}: CUDA graphs need a CUDA device"
+            )
+        self.trainer = trainer
+        self.key: object = None
+
+    def __call__(self, draws: Draws) -> Tensor:
+        # Rates are read from memory at every replay; anything else is part of the recording.
+        settings = replace(self.trainer.settings, discriminator_rate=1.0, generator_rate=1.0)
+        key = settings, [rate.shape for rate in self.trainer._rates.values()]
+        if self.key != key:
+            self._record(draws[0])
+            self.key = key
+        records = []
+        for batches in draws:
+            for held, drawn in zip(self.batches, batches, strict=True):
+                for to, value in zip(held, drawn, strict=True):
+                    if to is not None and value is not None:
+                        to.copy_(value)
+            self.graph.replay()
+            records.append(self.record.clone())
+        return torch.cat(records)
+
+    def _record(self, batches: Sequence[Batch]) -> None:
+        trainer = self.trainer
+        self.batches = copy.deepcopy(batches)
+        state = [trainer.frozen, *trainer._buffers]
+        for adam in trainer._adam.values():
+            state += [*adam.state, adam.steps]
+        if trainer.averaged is not None:
+            state += [trainer._average, *trainer.averaged.buffers()]
+        before = [tensor.clone() for tensor in state]
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):  # libraries choose their kernels and their workspace
+                trainer._steps([self.batches])
+        torch.cuda.current_stream().wait_stream(side)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.record = trainer._steps([self.batches])
+        for tensor, old in zip(state, before, strict=True):
+            tensor.copy_(old)
+
+
+def _eager(trainer: Trainer) -> Program:
+    return trainer._steps
+
+
+def _compiled(trainer: Trainer) -> Program:
+    # Without it, `torch.autograd.grad` would cut the step in pieces.
+    torch._dynamo.config.trace_autograd_ops = True
+    # Every trainer, and every change of settings, makes a version of one function.
+    torch._dynamo.config.recompile_limit = 64
+    # A call costs less from C++ than from Python.
+    options: dict[str, str | int | bool | Callable[..., Any]] = {
+        "cpp_wrapper": trainer.device.type == "cpu"
+    }
+    return torch.compile(trainer._steps, fullgraph=True, dynamic=False, options=options)
+
+
+Draws = Sequence[Sequence[Batch]]
+Program = Callable[[Draws], Tensor]
+
+#: How a trainer runs its steps, by name.
+PROGRAMS: dict[str, Callable[[Trainer], Program]] = {
+    "eager": _eager,
+    "compiled": _compiled,
+    "captured": _Captured,
+}
+
+
+def _stacked(record: Record) -> Tensor:
+    """A record as one tensor, ``(quantities, runs)``."""
+    return torch.stack([*record[:-1], record.frozen.to(record.real.dtype)])
+
+
+def _unstacked(columns: Tensor) -> Record:
+    return Record(*columns)._replace(frozen=columns[-1].bool())
 
 
 class DiscriminatorStep(NamedTuple):
@@ -536,6 +927,11 @@ def _standing_still(network: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+def _each(value: object) -> Sequence[object]:
+    """The value of each run, or the one of all."""
+    return value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
 
 
 def _one_of(name: str, value: str, allowed: Mapping[str, object] | Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from scipy import stats
 from torch import Generator, Tensor
 
 from gan_course.networks import Ensemble, mlp
-from gan_course.penalties import PENALTIES, gradient_norm
+from gan_course.penalties import PENALTIES, gradient_norm, mixing_weights
 
 SHAPES = {"number": (1,), "vector": (3,), "image": (2, 4, 5)}
 RUNS, BATCH = 2, 6
@@ -125,7 +125,8 @@ def test_mean_is_over_the_batch_and_runs_stay_apart(name: str) -> None:
 def interpolation_weights(shape: tuple[int, ...], seed: int) -> Tensor:
     """Where on the segment each point lies, seen coordinate by coordinate."""
     real, fake = (x.double() for x in samples(shape, batch=2000))
-    points = PENALTIES["WGAN-GP"].points(real, fake, Generator().manual_seed(seed))
+    mix = mixing_weights(real, Generator().manual_seed(seed))
+    points = PENALTIES["WGAN-GP"].points(real, fake, mix)
     return ((points - fake) / (real - fake)).flatten(2)
 
 
@@ -141,12 +142,9 @@ def test_wgan_gp_weights_are_uniform_and_one_for_each_sample(
     assert stats.kstest(first.flatten().numpy(), stats.uniform.cdf).pvalue > 1e-3
 
 
-def test_random_points_repeat_with_their_generator() -> None:
+def test_mixing_weights_repeat_with_their_generator() -> None:
     before = torch.get_rng_state()
-    draws = [
-        PENALTIES["WGAN-GP"](quadratic, *samples((3,)), Generator().manual_seed(seed))
-        for seed in (0, 0, 1)
-    ]
+    draws = [mixing_weights(samples((3,))[0], Generator().manual_seed(seed)) for seed in (0, 0, 1)]
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
@@ -159,11 +157,9 @@ def test_ensemble_pays_what_each_member_would(name: str, spectral_norm: bool) ->
         lambda: mlp(3, 1, width=8, activation="tanh", spectral_norm=spectral_norm), RUNS
     ).eval()
     real, fake = (x.float() for x in samples((3,)))
-    at = Generator().manual_seed(5)
-    points = PENALTIES[name].points(real, fake, at)
-    charged = PENALTIES[name](
-        lambda x: ensemble(x).squeeze(-1), real, fake, Generator().manual_seed(5)
-    )
+    mix = mixing_weights(real)
+    points = PENALTIES[name].points(real, fake, mix)
+    charged = PENALTIES[name](lambda x: ensemble(x).squeeze(-1), real, fake, mix)
     for run in range(RUNS):
         member = ensemble.member(run)
         norm = gradient_norm(lambda x, member=member: member(x[0]).T, points[run].unsqueeze(0))

@@ -352,15 +352,17 @@ def test_networks_of_the_wrong_size_are_named(G: nn.Module, D: nn.Module, messag
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("runs", [None, 2])
 def test_averaged_weights_are_the_exponential_average(pair: str, runs: int | None):
-    ours, average = trainer(pair, runs, averaging=0.8), {}
+    ours = trainer(pair, runs, averaging=0.8)
+    average = {name: value.clone() for name, value in ours.generator.state_dict().items()}
 
     def follow(trainer: Trainer) -> None:
         for name, value in trainer.generator.state_dict().items():
-            old = average.get(name, value)
-            average[name] = 0.8 * old + 0.2 * value if value.is_floating_point() else value.clone()
+            average[name] = (
+                0.8 * average[name] + 0.2 * value if value.is_floating_point() else value.clone()
+            )
 
     ours.train(6, callback=follow)
-    averaged = ours.averaged.module.state_dict()
+    averaged = ours.averaged.state_dict()
     for name, expected in average.items():
         if expected.is_floating_point():
             torch.testing.assert_close(averaged[name], expected, rtol=1e-5, atol=1e-6, msg=name)
@@ -376,8 +378,8 @@ def test_averaging_can_be_switched_off_and_on():
     ours = trainer()
     with pytest.raises(ValueError, match=r"averaged = True: .*averaging is 0"):
         ours.sample(2, averaged=True)
-    ours.set(averaging=0.9)
     ours.step()
+    ours.set(averaging=0.9)
     assert torch.equal(ours.sample(2, averaged=True), ours.sample(2))  # starts from here
     ours.set(averaging=0.0)
     assert ours.averaged is None

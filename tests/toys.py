@@ -91,11 +91,7 @@ def state(trainer: Trainer, players: Sequence[str] = ("generator", "discriminato
         tensors |= {f"{player} {name}": t for name, t in network.state_dict().items()}
         tensors |= {f"{player} adam {i}": t for i, t in enumerate(trainer._adam[player].state)}
     if trainer.averaged is not None:
-        tensors |= {
-            f"averaged {name}": t
-            for name, t in trainer.averaged.state_dict().items()
-            if name != "n_averaged"
-        }
+        tensors |= {f"averaged {name}": t for name, t in trainer.averaged.state_dict().items()}
     return {name: tensor.clone() for name, tensor in tensors.items()}
 
 
