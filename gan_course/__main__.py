@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sweep.add_argument("--quick", action="store_true", help="the file's small version")
     sweep.add_argument("--output", type=Path, help="default: ../runs/NAME.csv, seen from PATH")
     sweep.add_argument("--device", default="auto", help="auto, cpu, cuda; default: %(default)s")
+    sweep.add_argument("--program", default="eager", help="eager, compiled, captured")
     sweep.add_argument("--threads", type=int, help="of the processor; default: torch chooses")
     options = parser.parse_args(arguments)
     if options.threads:
@@ -33,7 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     name = options.path.stem + (".quick" if options.quick else "")
     output = options.output or options.path.parent.parent / "runs" / f"{name}.csv"
     try:
-        record(options.path, output, quick=options.quick, device=options.device)
+        record(
+            options.path,
+            output,
+            quick=options.quick,
+            device=options.device,
+            program=options.program,
+        )
     except KeyboardInterrupt:
         sys.exit("Interrupted. The same command goes on after the last finished cell.")
     except (ValueError, OSError) as error:

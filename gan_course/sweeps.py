@@ -26,6 +26,9 @@ key                 what it sets
 ``k``, ``loss``     and every other field of :class:`gan_course.training.Settings`
 ``rate``            both players' learning rates
 ``penalties.R1``    the weight of a penalty
+``schedule.rate``   a setting that changes with the steps: ``{start = 1e-3, stop = 1e-5,
+                    begin = 10_000, end = 20_000}``, see
+                    :class:`gan_course.training.Linear`
 ==================  =====================================================================
 """
 
@@ -53,12 +56,13 @@ from gan_course.distributions import PRIORS, TARGETS, GaussianMixture
 from gan_course.metrics import Interval, mean_interval, mode_coverage, proportion_interval
 from gan_course.networks import Ensemble, mlp
 from gan_course.penalties import PENALTIES
-from gan_course.training import NonFiniteError, Settings, Trainer, pick_device
+from gan_course.training import Linear, NonFiniteError, Settings, Trainer, pick_device
 
 #: Values by dotted key: ``{"loss": "hinge", "generator.width": 16}``.
 Cell = dict[str, Any]
 
 PLAYERS = ("generator", "discriminator")
+_LINE: Cell = {"start": 0.1, "stop": 0.1, "begin": 0, "end": 100}
 MEASURES = ("modes", "high_quality", "reverse_kl", "diverged")
 
 
@@ -68,6 +72,7 @@ def sweep(
     variants: Mapping[str, Mapping[str, Any]] | None = None,
     journal: Path | None = None,
     device: str = "auto",
+    program: str = "eager",
     progress: bool = True,
     **settings: Any,
 ) -> pd.DataFrame:
@@ -80,6 +85,7 @@ def sweep(
         journal: a file in which each finished cell is kept at once. The cells that it holds
             are not trained again, if device, threads and versions are the same.
         device: see :func:`gan_course.training.pick_device`.
+        program: see :class:`gan_course.training.Trainer`; to compile pays for long trainings.
         progress: whether to show a bar, unless the environment has ``TQDM_DISABLE``.
         **settings: what all cells share, see the head of this module.
 
@@ -97,7 +103,7 @@ def sweep(
     plan = list(cells(grid, variants, settings))
     for _, cell in plan:
         _trainer(cell | {"runs": 1}, "cpu")  # complains of bad values
-    machine = about(device)
+    machine = about(device) | {"program": program}
     done = _finished(journal)
     names = [json.dumps([cell, machine], sort_keys=True) for _, cell in plan]
     left = sum(
@@ -110,7 +116,7 @@ def sweep(
                 continue
             bar.set_description(_words(labels))
             begin = time.perf_counter()
-            rows = _measure(cell, device, lambda _: bar.update())
+            rows = _measure(cell, device, program, bar.update)
             done[name] = {"seconds": time.perf_counter() - begin, "rows": rows}
             if journal is not None:
                 _append(journal, {"cell": name, **done[name]})
@@ -171,11 +177,12 @@ def complete(*layers: Cell) -> Cell:
     above what is said of both.
 
     Raises:
-        ValueError: a key is unknown, or its value is of another type than the default.
+        ValueError: a key is unknown, its value is not of its default's type, or a count is below 1.
     """
     said = {key: value for layer in layers for key, value in layer.items()}
     required, optional, general = _keys(said)
-    allowed = required | optional | {both: required[key] for key, both in general.items()}
+    allowed = required | optional
+    allowed |= {both: allowed[key] for key, both in general.items()}
     for key, value in said.items():
         if key not in allowed:
             raise ValueError(f"{key} = {value!r}: there is no such key; {_like(key, allowed)}")
@@ -186,6 +193,9 @@ def complete(*layers: Cell) -> Cell:
     for layer in layers:
         cell |= {key: layer[both] for key, both in general.items() if both in layer}
         cell |= {key: value for key, value in layer.items() if key not in general.values()}
+    for key in ("steps", "runs", "samples", "prior.dim"):
+        if cell[key] < 1:
+            raise ValueError(f"{key} = {cell[key]!r}: must be at least 1")
     return cell
 
 
@@ -214,7 +224,12 @@ def _keys(cell: Mapping[str, Any]) -> tuple[Cell, Cell, dict[str, str]]:
         general[f"{player}_rate"] = "rate"
     plain = Settings()
     required |= {f.name: getattr(plain, f.name) for f in fields(Settings) if f.name != "penalties"}
-    optional = {f"penalties.{name}": 0.0 for name in PENALTIES}
+    optional: Cell = {f"penalties.{name}": 0.0 for name in PENALTIES}
+    for name in (f.name for f in fields(Settings) if isinstance(required.get(f.name), float)):
+        for part, example in _LINE.items():
+            optional[f"schedule.{name}.{part}"] = example
+            if name in general:
+                general[f"schedule.{name}.{part}"] = f"schedule.{general[name]}.{part}"
     return required, optional, general
 
 
@@ -254,15 +269,12 @@ def _words(labels: Mapping[str, Any]) -> str:
 # -- Training a cell ------------------------------------------------------------------
 
 
-def _trainer(cell: Cell, device: str) -> Trainer:
+def _trainer(cell: Cell, device: str, program: str = "eager") -> Trainer:
     """The two ensembles and their trainer, from a complete cell.
 
     Raises:
         ValueError: a value is not allowed; the message names it.
     """
-    for name in ("steps", "samples", "prior.dim"):
-        if cell[name] < 1:
-            raise ValueError(f"{name} = {cell[name]!r}: must be at least 1")
     if cell["prior.name"] not in PRIORS:
         raise ValueError(f"prior.name = {cell['prior.name']!r}: choose one of {sorted(PRIORS)}")
     prior = PRIORS[cell["prior.name"]](cell["prior.dim"])
@@ -273,9 +285,10 @@ def _trainer(cell: Cell, device: str) -> Trainer:
     )
     if cell["averaged"] and not settings.averaging:
         raise ValueError("averaged = True: needs averaging above 0")
+    _schedule(cell)
     sizes = {
         "generator": (prior.event_shape[0], target.event_shape[0]),
-        "discriminator": (target.event_shape[0], 1),
+        "discriminator": (settings.packing * target.event_shape[0], 1),
     }
     seed = cell["seed"]
     with torch.random.fork_rng(devices=[]):  # the weights are made on the CPU
@@ -284,7 +297,7 @@ def _trainer(cell: Cell, device: str) -> Trainer:
             Ensemble(lambda p=player: mlp(*sizes[p], **_part(cell, p)), cell["runs"])  # type: ignore[misc]
             for player in PLAYERS
         )
-    return Trainer(G, D, target, prior, settings, seed=seed, device=device)
+    return Trainer(G, D, target, prior, settings, seed=seed, device=device, program=program)
 
 
 def _target(cell: Cell) -> GaussianMixture:
@@ -292,14 +305,35 @@ def _target(cell: Cell) -> GaussianMixture:
     return TARGETS[arguments.pop("name")](**arguments)
 
 
-def _measure(cell: Cell, device: str, tick: Callable[[Trainer], object]) -> dict[str, list[Any]]:
-    """Train one cell, and measure its runs."""
-    trainer = _trainer(cell, device)
+def _schedule(cell: Cell) -> dict[str, Linear]:
+    """The settings that change with the steps.
+
+    Raises:
+        ValueError: a schedule lacks one of its four numbers, or they do not fit.
+    """
+    lines: dict[str, Cell] = {}
+    for key, value in _part(cell, "schedule").items():
+        name, _, part = key.partition(".")
+        lines.setdefault(name, {})[part] = value
+    for name, line in lines.items():
+        if set(line) != set(_LINE):
+            raise ValueError(f"schedule.{name} = {line!r}: needs each of {sorted(_LINE)}")
+    return {name: Linear(**line) for name, line in lines.items()}
+
+
+def _measure(
+    cell: Cell, device: str, program: str, tick: Callable[[int], object]
+) -> dict[str, list[Any]]:
+    """Train one cell, and measure its runs; ``tick`` is told of steps taken."""
+    trainer, schedule = _trainer(cell, device, program), _schedule(cell)
     try:
-        history = trainer.train(cell["steps"], tick, progress=False)
+        while trainer.steps < cell["steps"]:
+            steps = min(cell["steps"] - trainer.steps, 250)
+            taken = len(trainer.train(steps, schedule=schedule, progress=False))
+            tick(taken)
+            if taken < steps:  # the trainer keeps an interrupt to itself
+                raise KeyboardInterrupt
         diverged = trainer.frozen
-        if len(history) < cell["steps"]:  # the trainer keeps an interrupt to itself
-            raise KeyboardInterrupt
     except NonFiniteError:  # every run has stopped
         diverged = torch.ones_like(trainer.frozen)
     target = _target(cell).to(trainer.device)
@@ -376,7 +410,14 @@ def read(path: Path, *, quick: bool = False) -> dict[str, Any]:
     return {"grid": grid, "variants": variants, **flat(settings)}
 
 
-def record(path: Path, output: Path, *, quick: bool = False, device: str = "auto") -> pd.DataFrame:
+def record(
+    path: Path,
+    output: Path,
+    *,
+    quick: bool = False,
+    device: str = "auto",
+    program: str = "eager",
+) -> pd.DataFrame:
     """Train a recorded sweep; write its table, and beside it a note of how it was made.
 
     If it is interrupted, the next call goes on after the last finished cell. An older record
@@ -386,7 +427,8 @@ def record(path: Path, output: Path, *, quick: bool = False, device: str = "auto
         path: the sweep's TOML file.
         output: the table, CSV; the note's name ends in JSON.
         quick: whether to train the small version.
-        device: see :func:`gan_course.training.pick_device`.
+        device: see :func:`sweep`.
+        program: see :func:`sweep`.
 
     Raises:
         ValueError: see :func:`read` and :func:`sweep`.
@@ -394,13 +436,14 @@ def record(path: Path, output: Path, *, quick: bool = False, device: str = "auto
     arguments = read(path, quick=quick)
     output.parent.mkdir(parents=True, exist_ok=True)
     journal = output.with_suffix(".tmp")
-    frame = sweep(**arguments, journal=journal, device=device)
+    frame = sweep(**arguments, journal=journal, device=device, program=program)
     grid, variants = arguments.pop("grid"), arguments.pop("variants")
     first, *others = (cell for _, cell in cells(grid, variants, arguments))
     note = {
         "command": f"python -m gan_course sweep {path.as_posix()}" + " --quick" * quick,
         "seconds": round(frame.attrs["seconds"], 1),
         **about(device),
+        "program": program,
         "grid": grid,
         "variants": variants,
         "settings": {  # what all cells share

@@ -160,6 +160,30 @@ FAULTS = {
         '{"simultaneous": alternating, "alternating": simultaneous}',
         "test_dynamics.py::test_who_sees_what",
     ),
+    "HQ measured in two standard deviations": Fault(
+        "metrics.py",
+        "distance <= 3 * std",
+        "distance <= 2 * std",
+        "test_metrics.py::test_coverage_is_the_brute_force_count[0.01]",
+    ),
+    "modes counted without the HQ filter": Fault(
+        "metrics.py",
+        "modes=(tally(near) > 0)",
+        "modes=(share > 0)",
+        "test_metrics.py::test_a_far_mode_needs_a_good_sample_to_count",
+    ),
+    "sliced Wasserstein without sorting": Fault(
+        "metrics.py",
+        "points.sort(dim=0).values[(",
+        "points[(",
+        "test_metrics.py::test_sliced_wasserstein_is_scipys_on_a_line[50-50]",
+    ),
+    "an interrupted training kept by a sweep": Fault(
+        "sweeps.py",
+        "if taken < steps:",
+        "if False:",
+        "test_sweeps.py::test_an_interrupted_cell_is_not_kept",
+    ),
     "eigenvalues of the wrong block": Fault(
         "dynamics.py",
         "entry.sum(), [*of_G, *of_D], retain_graph",
