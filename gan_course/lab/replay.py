@@ -67,8 +67,7 @@ def record(
         curves = arrays.pop("curves")
         layout, block = pack_small(arrays)
         head |= {"playing": False, "layout": layout, "bytes": len(block)}
-        if told and head["note"]["kind"] != "error":
-            head["note"] = {"kind": "info", "text": told}
+        head["note"] = {**head["note"], "text": f"{told} {head['note']['text']}".strip()}
         heads.append(head)
         blocks.append(block)
         done = head["step"] - first
