@@ -29,6 +29,7 @@ def mlp(
     activation: str = "relu",
     batch_norm: bool = False,
     spectral_norm: bool = False,
+    minibatch_std: bool = False,
 ) -> nn.Sequential:
     """A multilayer perceptron, samples ``(batch, inputs)`` to ``(batch, outputs)``.
 
@@ -40,6 +41,7 @@ def mlp(
         activation: a key of :data:`ACTIVATIONS`.
         batch_norm: normalise each hidden layer over the batch (Ioffe & Szegedy 2015).
         spectral_norm: divide each weight by its largest singular value (Miyato et al. 2018).
+        minibatch_std: for a discriminator; its last layer sees :class:`MinibatchStd`, too.
 
     Raises:
         ValueError: a size is not positive, or the activation is unknown.
@@ -64,7 +66,11 @@ def mlp(
         if batch_norm:
             layers.append(nn.BatchNorm1d(fan_out))
         layers.append(ACTIVATIONS[activation]())
-    return nn.Sequential(*layers, linear(width if depth else inputs, outputs))
+    features = width if depth else inputs
+    if minibatch_std:
+        layers.append(MinibatchStd())
+        features += 1
+    return nn.Sequential(*layers, linear(features, outputs))
 
 
 class SpectralNorm(nn.Module):

@@ -59,6 +59,7 @@ NETWORKS: dict[str, Build] = {
     "batch norm": lambda: mlp(2, 3, width=16, batch_norm=True),
     "spectral norm": lambda: mlp(2, 3, width=16, spectral_norm=True),
     "both norms": lambda: mlp(2, 3, width=16, batch_norm=True, spectral_norm=True),
+    "minibatch std": lambda: mlp(2, 3, width=16, minibatch_std=True),
     "convolutional": convolutional,
     "spectral convolution": spectral_convolution,
     "nested": lambda: nn.Sequential(mlp(2, 4, width=8), nn.Sequential(nn.LayerNorm(4))),
@@ -122,6 +123,24 @@ def test_mlp_options_add_what_they_name() -> None:
 def test_mlp_names_bad_arguments(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         mlp(**options)
+
+
+def test_the_last_layer_sees_the_spread_of_its_batch() -> None:
+    """Karras et al. 2018, section 3: σ over the batch, feature by feature, then their mean."""
+    network = mlp(2, 1, width=4, depth=1, minibatch_std=True)
+    x = batch(0, 6, 2)
+    h = network[:2](x)
+    mean = h.sum(dim=0) / 6
+    spread = sum(((h[:, i] - mean[i]).square().sum() / 6).sqrt() for i in range(4)) / 4
+    last = network[-1]
+    expected = h @ last.weight[:, :4].T + spread * last.weight[:, 4] + last.bias
+    torch.testing.assert_close(network(x), expected)
+
+
+def test_samples_that_are_all_alike_have_a_spread_with_a_gradient() -> None:
+    x = torch.ones(5, 2, requires_grad=True)
+    mlp(2, 1, minibatch_std=True)(x).sum().backward()
+    assert x.grad.isfinite().all()
 
 
 # -- spectral norm --------------------------------------------------------------------
