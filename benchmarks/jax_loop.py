@@ -14,8 +14,6 @@ from gan_course.distributions import GaussianMixture
 
 Tree = Any  # a nest of JAX arrays
 RATE, BETAS, EPS = 1e-3, (0.5, 0.999), 1e-8
-#: Steps in one compiled call.
-SCAN = 50
 
 
 def weights(network: nn.Module) -> Tree:
@@ -89,9 +87,17 @@ def draw(key: jax.Array, target: GaussianMixture, k: int, batch: int) -> tuple[j
 
 
 def program(
-    G: nn.Module, D: nn.Module, runs: int, target: GaussianMixture, *, k: int, batch: int, r1: float
+    G: nn.Module,
+    D: nn.Module,
+    runs: int,
+    target: GaussianMixture,
+    steps: int,
+    *,
+    k: int,
+    batch: int,
+    r1: float,
 ) -> Callable[[], object]:
-    """A call that takes ``SCAN`` steps of every run, compiled."""
+    """A call that takes ``steps`` of every run, compiled."""
     players = tuple(jax.vmap(fresh)(weights(n)) if runs > 1 else fresh(weights(n)) for n in (G, D))
     one = partial(step, r1=r1)
     many = jax.vmap(one) if runs > 1 else one
@@ -101,7 +107,7 @@ def program(
         keys = jax.random.split(key, runs)
         return many(players, *(jax.vmap(sample)(keys) if runs > 1 else sample(keys[0])))
 
-    scan = jax.jit(lambda players, key: jax.lax.scan(body, players, jax.random.split(key, SCAN)))
+    scan = jax.jit(lambda players, key: jax.lax.scan(body, players, jax.random.split(key, steps)))
     state = {"players": players, "key": jax.random.key(0)}
 
     def call() -> None:

@@ -14,28 +14,40 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import multiprocessing
 import os
 import platform
+import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from gan_course.distributions import normal, ring
 from gan_course.networks import Ensemble, mlp
-from gan_course.training import Settings, Trainer, pick_device
+from gan_course.training import Batch, DiscriminatorStep, Settings, Trainer, pick_device
 
 HERE = Path(__file__).parent
 BATCH = 256
+CORES = os.cpu_count() or 1
 #: Width of the hidden layers, k, weight of R1.
-WORK = [(16, 1, 0.0), (16, 5, 0.0), (16, 1, 0.1), (128, 1, 0.0), (512, 1, 0.0)]
-
-Step = Callable[[], object]
+WORK = [
+    (16, 1, 0.0),
+    (16, 5, 0.0),
+    (16, 1, 0.1),
+    (128, 1, 0.0),
+    (128, 5, 0.0),
+    (128, 1, 0.1),
+    (512, 1, 0.0),
+]
+#: For the curves: runs of an ensemble, and widths of one run.
+RUNS, WIDTHS = [1, 2, 4, 8, 16, 32, 64, 128, 256], [16, 32, 64, 128, 256, 512]
 
 
 class PlainLoop:
@@ -78,8 +90,51 @@ class PlainLoop:
         self.of_G.step()
         return loss_D.item(), loss_G.item()
 
+    def train(self, steps: int) -> None:
+        """Take steps."""
+        for _ in range(steps):
+            self.step()
 
-def trainer(width: int, k: int, r1: float, runs: int | None, device: str) -> Trainer:
+
+class Bare(Trainer):
+    """The trainer without what it does for the reader: no record, no check, no history."""
+
+    def _step(self, *batches: Batch) -> Tensor:
+        for batch in batches[:-1]:
+            self._discriminator_step(batch)
+        self._generator_step(batches[-1])
+        return batches[-1].noise
+
+    def _discriminator_step(self, batch: Batch) -> DiscriminatorStep:
+        with torch.no_grad():
+            real, fake = self._shown(batch, self.generator(batch.noise))
+        loss, _, _ = self._discriminator_loss(self.logits, real, fake, batch)
+        gradient = self._descend("discriminator", loss, ())
+        return DiscriminatorStep(loss, gradient, loss, loss)
+
+    def _descend(self, player: str, loss: Tensor, _: Sequence[Tensor]) -> Tensor:
+        adam = self._adam[player]
+        gradients = torch.autograd.grad(loss, adam.parameters, self._ones)
+        gradient = torch.cat([part.reshape(self.runs, -1) for part in gradients], dim=1)
+        adam.step(gradient, self._rates[player], self.settings.betas)
+        return gradient
+
+    def train(self, steps: int, **_: object) -> None:  # type: ignore[override]
+        """Take steps."""
+        for _step in range(steps):
+            self._steps([[self._draw_for_discriminator(), self._draw_for_generator()]])
+
+
+def trainer(
+    width: int,
+    k: int = 1,
+    r1: float = 0.0,
+    runs: int | None = None,
+    *,
+    device: str = "cpu",
+    program: str = "eager",
+    kind: type[Trainer] = Trainer,
+) -> Trainer:
     """The library's contender; ``runs`` is ``None`` for a plain network."""
     torch.manual_seed(0)
     networks: list[nn.Module] = [
@@ -89,17 +144,37 @@ def trainer(width: int, k: int, r1: float, runs: int | None, device: str) -> Tra
         for outputs in (2, 1)
     ]
     settings = Settings(k=k, batch=BATCH, penalties={"R1": r1} if r1 else {})
-    return Trainer(*networks, ring(), normal(2), settings, device=device)
+    return kind(*networks, ring(), normal(2), settings, device=device, program=program)
 
 
-def assert_same_work(k: int, r1: float, device: str) -> None:
+class Contender(NamedTuple):
+    """Something that trains.
+
+    Attributes:
+        train: takes a number of steps; a step is one of every run.
+        runs: GANs that train at once.
+        threads: of PyTorch's; 0 for one that chooses for itself.
+        steps: the smallest number of steps it takes at once.
+    """
+
+    train: Callable[[int], object]
+    runs: int = 1
+    threads: int = 1
+    steps: int = 1
+
+
+# -- do they compute the same thing? --------------------------------------------------
+
+
+def assert_same_work(k: int, r1: float, device: str, program: str = "eager") -> None:
     """The plain loop and the library follow one trajectory for 20 steps, to 1e-4."""
-    ours = trainer(16, k, r1, None, device)
+    ours = trainer(16, k, r1, device=device, program=program)
     G, D = (copy.deepcopy(n.module) for n in (ours.generator, ours.discriminator))
     plain = PlainLoop(G, D, k=k, r1=r1, device=device)
-    for _ in range(20):
-        record = ours.step()
-        losses = plain.step()
+    for _ in range(19):
+        plain.step()
+    losses = plain.step()
+    record = ours.train(20, progress=False).last
     measured = torch.tensor([record.discriminator_loss.item(), record.generator_loss.item()])
     torch.testing.assert_close(measured, torch.tensor(losses), rtol=1e-4, atol=1e-5)
 
@@ -122,62 +197,130 @@ def assert_jax_does_the_same_work(k: int, r1: float) -> None:
     np.testing.assert_allclose(ours, [float(loss) for loss in theirs], rtol=1e-4, atol=1e-5)
 
 
+# -- who competes ---------------------------------------------------------------------
+
+
 def contenders(
-    width: int, k: int, r1: float, runs: list[int], device: str, *, jax: bool
-) -> dict[str, tuple[Step, int]]:
-    """Every contender by name: what to call, and how many GAN-steps one call is."""
+    width: int, k: int, r1: float, runs: list[int], device: str, *, jax: bool, compiled: bool
+) -> dict[str, Contender]:
+    """Every contender by name."""
     torch.manual_seed(0)
     networks = [mlp(2, outputs, width=width) for outputs in (2, 1)]
     plain = PlainLoop(*copy.deepcopy(networks), k=k, r1=r1, device=device)
-    found: dict[str, tuple[Step, int]] = {"plain loop": (plain.step, 1)}
-    found["one run"] = trainer(width, k, r1, None, device).step, 1
-    for count in runs:
-        found[f"ensemble of {count}"] = trainer(width, k, r1, count, device).step, count
+    found = {"plain loop": Contender(plain.train)}
+    programs = ["eager", *(["compiled"] if compiled else [])]
+    if device != "cpu":
+        programs.append("captured")
+    for program in programs:
+
+        def of(count: int | None, program: str = program) -> Callable[[int], object]:
+            ours = trainer(width, k, r1, count, device=device, program=program)
+            return lambda steps: ours.train(steps, progress=False)
+
+        found[f"one run, {program}"] = Contender(of(None), steps=8)
+        for count in runs:
+            if program == "eager" or count == 64 or device != "cpu":
+                threads = sorted({1, CORES}) if device == "cpu" and count == 64 else [1]
+                for number in threads:
+                    name = f"ensemble of {count}, {program}" + f", {number} threads" * (number > 1)
+                    found[name] = Contender(of(count), count, number)
     if jax:
         import jax_loop  # noqa: PLC0415  # an extra
 
-        for count in (1, *runs):
+        for count in (1, 64):
             ours = [Ensemble(lambda n=n: copy.deepcopy(n), count).module for n in networks]
             pair = networks if count == 1 else ours
-            call = jax_loop.program(*pair, count, ring(), k=k, batch=BATCH, r1=r1)
-            found[f"JAX, {count} run{'s' * (count > 1)}"] = call, count * jax_loop.SCAN
+            length = 50 if count == 1 else 5  # steps in one call
+            call = jax_loop.program(*pair, count, ring(), length, k=k, batch=BATCH, r1=r1)
+
+            def scan(steps: int, call: Callable[[], object] = call, length: int = length) -> None:
+                for _ in range(steps // length):
+                    call()
+
+            found[f"JAX, {count} run{'s' * (count > 1)}"] = Contender(scan, count, 0, length)
     return found
 
 
-def rate(step: Step, seconds: float, device: str) -> float:
-    """Steps a second over about ``seconds``."""
+# -- measuring ------------------------------------------------------------------------
+
+
+def rate(contender: Contender, seconds: float, device: str) -> float:
+    """GAN-steps a second over about ``seconds``."""
+    torch.set_num_threads(contender.threads or CORES)
 
     def elapsed(steps: int) -> float:
         start = time.perf_counter()
-        for _ in range(steps):
-            step()
+        contender.train(steps)
         if device != "cpu":
             torch.cuda.synchronize()
         return time.perf_counter() - start
 
-    elapsed(1)  # the first call may compile
-    steps = max(1, int(seconds / elapsed(2) * 2))
-    return steps / elapsed(steps)
+    least = contender.steps
+    elapsed(least)  # the first call may compile
+    steps = max(1, int(seconds / elapsed(least))) * least
+    return contender.runs * steps / elapsed(steps)
 
 
 def measure(
-    steps: dict[str, tuple[Step, int]], rounds: int, seconds: float, device: str
+    competing: dict[str, Contender], rounds: int, seconds: float, device: str, base: str
 ) -> dict[str, Any]:
-    """Median GAN-steps a second, the least and the most, and the ratio to the plain loop."""
-    rates: dict[str, list[float]] = {name: [] for name in steps}
+    """Median GAN-steps a second, the least and the most, and the ratio to ``base``."""
+    rates: dict[str, list[float]] = {name: [] for name in competing}
     for _ in range(rounds):
-        for name, (step, count) in steps.items():
-            rates[name].append(count * rate(step, seconds, device))
-    plain = rates["plain loop"]
+        for name, contender in competing.items():
+            rates[name].append(rate(contender, seconds, device))
     return {
         name: {
             "steps_per_second": round(statistics.median(values), 1),
             "spread": [round(min(values), 1), round(max(values), 1)],
             # Round by round: a neighbour's load falls on both sides of a ratio.
-            "ratio": round(statistics.median(v / p for v, p in zip(values, plain, strict=True)), 2),
+            "ratio": round(
+                statistics.median(v / b for v, b in zip(values, rates[base], strict=True)), 3
+            ),
         }
         for name, values in rates.items()
     }
+
+
+def multiplication_rate(threads: int, device: str, seconds: float = 1.0) -> float:
+    """The best that the machine does in single precision, in floating-point operations a second."""
+    torch.set_num_threads(threads)
+    size = 1024 if device == "cpu" else 8192
+    a, b = torch.randn(2, size, size, device=device)
+    out, best, end = torch.empty_like(a), 0.0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        torch.mm(a, b, out=out)
+        if device != "cpu":
+            torch.cuda.synchronize()
+        best = max(best, 2 * size**3 / (time.perf_counter() - start))
+    return best
+
+
+def operations(width: int, k: int, r1: float) -> float:
+    """Floating-point operations that the matrix products of one GAN-step take."""
+    ours = trainer(width, k, r1)
+    with FlopCounterMode(display=False) as counter:
+        ours.step()
+    return float(counter.get_total_flops())
+
+
+def _peak(width: int, runs: int | None, program: str, results: Any) -> None:
+    torch.set_num_threads(1)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    trainer(width, runs=runs, program=program).train(8, progress=False)
+    results.put((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def peak_memory(width: int, runs: int | None, program: str) -> float:
+    """Megabytes that a training adds to a process that has imported the library, at its peak."""
+    fresh = multiprocessing.get_context("spawn")
+    results = fresh.Queue()
+    process = fresh.Process(target=_peak, args=(width, runs, program, results))
+    process.start()
+    megabytes: float = results.get()
+    process.join()
+    return round(megabytes, 1)
 
 
 def about(device: str) -> dict[str, Any]:
@@ -188,9 +331,94 @@ def about(device: str) -> dict[str, Any]:
         versions["jax"] = sys.modules["jax"].__version__
     return {
         "machine": cpu if device == "cpu" else torch.cuda.get_device_name(),
-        "threads": torch.get_num_threads(),
+        "load_at_the_start": [round(load, 2) for load in os.getloadavg()],
         "versions": versions,
     }
+
+
+def tell(what: str, found: dict[str, Any]) -> None:
+    """Print what :func:`measure` found."""
+    for name, row in found.items():
+        speed = f"{row['steps_per_second']:10.0f} GAN-steps/s  × {row['ratio']:.2f}"
+        share = f"  {row['share_of_peak']:.0%} of peak" if "share_of_peak" in row else ""
+        print(f"{what}  {name:36}{speed}{share}", flush=True)
+
+
+def competition(record: dict[str, Any], options: argparse.Namespace, device: str) -> None:
+    """All contenders on each work, beside the machine's matrix multiplication."""
+    peaks = {threads: multiplication_rate(threads, device) for threads in {1, CORES}}
+    record["multiplications_per_second"] = {str(t): round(rate) for t, rate in peaks.items()}
+    record["results"] = []
+    runs = [8, 64, 256] if device == "cpu" else [64, 1024, 4096]
+    for width, k, r1 in WORK[:1] if options.quick else WORK:
+        affordable = [count for count in runs if device != "cpu" or count * width <= 8192]
+        if options.quick:
+            affordable = [8]
+        competing = contenders(
+            width, k, r1, affordable, device, jax=options.jax, compiled=not options.quick
+        )
+        found = measure(competing, options.rounds, options.seconds, device, "plain loop")
+        for name, contender in competing.items():
+            arithmetic = operations(width, k, r1) * found[name]["steps_per_second"]
+            found[name]["share_of_peak"] = round(arithmetic / peaks[contender.threads or CORES], 3)
+        record["results"].append({"width": width, "k": k, "R1": r1, "contenders": found})
+        tell(f"width {width:3}  k {k}  R1 {r1:<4}", found)
+        options.write()
+
+
+def for_the_reader(record: dict[str, Any], options: argparse.Namespace, device: str) -> None:
+    """What records, checks for finite values, history and a callback cost."""
+    record["for_the_reader"] = {}
+    for width, count in ((16, None), (16, 64), (128, None)):
+        ours = trainer(width, runs=count, device=device)
+        bare = trainer(width, runs=count, device=device, kind=Bare)
+        both = {
+            "with": Contender(
+                lambda steps, ours=ours: ours.train(steps, lambda _: None, progress=False),
+                count or 1,
+            ),
+            "without": Contender(bare.train, count or 1),
+        }
+        found = measure(both, 15, options.seconds, device, "without")
+        tell(f"records, checks, history, a callback: width {width}, {count or 1} runs", found)
+        record["for_the_reader"][f"width {width}, {count or 1} runs"] = found
+        options.write()
+
+
+def curves(record: dict[str, Any], options: argparse.Namespace, device: str) -> None:
+    """GAN-steps a second against the number of runs, and against the width."""
+
+    def alone(width: int, count: int) -> Contender:
+        ours = trainer(width, runs=count, device=device)
+        return Contender(lambda steps: ours.train(steps, progress=False), count)
+
+    record["runs"] = {}
+    for width in (16, 128):
+        counts = [count for count in RUNS if count * width <= 8192]
+        curve = {str(count): alone(width, count) for count in counts}
+        record["runs"][str(width)] = measure(curve, options.rounds, options.seconds, device, "1")
+        tell(f"runs of width {width}", record["runs"][str(width)])
+        options.write()
+    curve = {str(width): alone(width, 1) for width in WIDTHS}
+    record["widths"] = measure(curve, options.rounds, options.seconds, device, "16")
+    tell("one run of width", record["widths"])
+    options.write()
+
+
+def memory(record: dict[str, Any], options: argparse.Namespace) -> None:
+    """Peak memory on a CPU."""
+    record["peak_megabytes"] = {
+        f"width {width}, {count or 1} runs, {program}": peak_memory(width, count, program)
+        for width, count, program in (
+            (16, None, "eager"),
+            (16, 64, "eager"),
+            (16, 256, "eager"),
+            (16, 64, "compiled"),
+            (128, 64, "eager"),
+        )
+    }
+    print(record["peak_megabytes"])
+    options.write()
 
 
 def main() -> None:
@@ -201,31 +429,24 @@ def main() -> None:
     parser.add_argument("--jax", action="store_true", help="JAX competes, too")
     options = parser.parse_args()
     device = pick_device().type
-    runs = [8, 64, 256] if device == "cpu" else [64, 1024, 4096]
-    work, rounds, seconds = (WORK, 7, 1.0)
-    if options.quick:
-        work, rounds, seconds, runs = WORK[:1], 1, 0.05, [8]
-    for k, r1 in {(k, r1) for _, k, r1 in work}:
+    output = options.output or HERE / "results" / f"{device}.json"
+    options.rounds, options.seconds = (1, 0.05) if options.quick else (5, 0.6)
+    record: dict[str, Any] = {**about(device), "batch": BATCH, "rounds": options.rounds}
+    # After each part, so that a run that is stopped keeps what it has measured.
+    options.write = lambda: output.write_text(json.dumps(record, indent=2) + "\n")
+    for k, r1 in {(k, r1) for _, k, r1 in WORK}:
         assert_same_work(k, r1, device)
         if options.jax:
             assert_jax_does_the_same_work(k, r1)
-
-    output = options.output or HERE / "results" / f"{device}.json"
-    results: list[dict[str, Any]] = []
-    for width, k, r1 in work:
-        affordable = [count for count in runs if device != "cpu" or count * width <= 8192]
-        competing = contenders(width, k, r1, affordable, device, jax=options.jax)
-        found = measure(competing, rounds, seconds, device)
-        results.append({"width": width, "k": k, "R1": r1, "contenders": found})
-        for name, row in found.items():
-            print(
-                f"width {width:3}  k {k}  R1 {r1:<4}  {name:16}"
-                f"{row['steps_per_second']:10.0f} GAN-steps/s  × {row['ratio']}",
-                flush=True,
-            )
-        # After each row, so that a run that is stopped keeps what it has measured.
-        record = {**about(device), "batch": BATCH, "rounds": rounds, "results": results}
-        output.write_text(json.dumps(record, indent=2) + "\n")
+    if not options.quick:
+        assert_same_work(1, 0.0, device, "compiled")
+    record |= about(device)  # JAX is imported by now
+    competition(record, options, device)
+    if not options.quick:
+        for_the_reader(record, options, device)
+        curves(record, options, device)
+        if device == "cpu":
+            memory(record, options)
     print(f"written to {output}")
 
 

@@ -73,7 +73,9 @@ class GaussianMixture:
         self.weights = _per_component("weights", 1.0 if weights is None else weights, components)
         self.weights = (self.weights / self.weights.sum()).to(device)
         self._equal_weights = bool((self.weights == self.weights[0]).all())
-        self._scales = self.std.unsqueeze(-1)
+        # One number where all components are alike: a draw then looks up nothing.
+        alike = bool((self.std == self.std[0]).all())
+        self._scale = self.std[0] if alike else self.std.unsqueeze(-1)
         self.modal = modal
         self.event_shape = torch.Size((dim,))
 
@@ -102,16 +104,19 @@ class GaussianMixture:
     def sample(self, shape: Sequence[int] = (), generator: Generator | None = None) -> Tensor:
         """Draw samples, shape ``(*shape, dim)``."""
         shape, device = tuple(shape), self.centers.device
+        noise_shape = (*shape, *self.event_shape)
         if len(self.centers) == 1:  # the usual prior: nothing to choose
-            index: int | Tensor = 0
-        elif self._equal_weights:
+            noise = torch.randn(noise_shape, generator=generator, device=device)
+            return torch.addcmul(self.centers[0], noise, self._scale)
+        if self._equal_weights:
             index = torch.randint(len(self.centers), shape, generator=generator, device=device)
         else:
             index = torch.multinomial(
                 self.weights, math.prod(shape), replacement=True, generator=generator
             ).reshape(shape)
-        noise = torch.randn((*shape, *self.event_shape), generator=generator, device=device)
-        return self.centers[index] + self._scales[index] * noise
+        noise = torch.randn(noise_shape, generator=generator, device=device)
+        scale = self._scale[index] if self._scale.dim() else self._scale
+        return torch.addcmul(self.centers[index], noise, scale)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log density in nats at ``x``, shape ``(..., dim)`` to ``(...)``."""

@@ -380,11 +380,7 @@ class Trainer:
         self._apart = mixes_samples(self.discriminator)
         _one_of("program", program, PROGRAMS)
         self._program: Program = PROGRAMS[program](self)
-        # Steps that run before anybody looks: a call into a program has its price, and so has
-        # waiting for a GPU.
-        self._together = {"cpu": 1}.get(self.device.type, 20)
-        if program == "compiled":
-            self._together = 4 if self.runs < 8 else 1
+        self._compiled = program == "compiled"
         self.settings = settings or Settings()
         self._use_settings()
 
@@ -462,7 +458,7 @@ class Trainer:
         return torch.stack([self._step(*batches) for batches in draws])
 
     def _step(self, *batches: Batch) -> Tensor:
-        for batch in batches[: self.settings.k]:
+        for batch in batches[:-1]:
             on_discriminator = self._discriminator_step(batch)
         on_generator = self._generator_step(batches[-1])
         return _stacked(
@@ -611,7 +607,7 @@ class Trainer:
         gradient = torch.cat([part.reshape(self.runs, -1) for part in gradients], dim=1)
         norms: Tensor = torch.linalg.vector_norm(gradient, dim=1)
         with torch.no_grad():
-            self.frozen |= ~(loss + norms).isfinite()
+            self.frozen |= ~(loss.abs() + norms < math.inf)  # also where it is NaN
             # A GPU would have to wait for the answer, and a program cannot: they always restore.
             wait = self.device.type == "cpu" and not torch.compiler.is_compiling()
             if wait and not self.frozen.any():
@@ -657,7 +653,9 @@ class Trainer:
             [*(self._draw_for_discriminator() for _ in range(k)), self._draw_for_generator()]
             for _ in range(steps)
         ]
-        records = self._program(draws)
+        # A program is made for so many steps; the few that are left over run as they are.
+        program = self._program if steps in (1, self._together()) else self._steps
+        records = program(draws)
         if not self.frozen.all():
             self.steps += steps
             history.extend(records)
@@ -672,6 +670,16 @@ class Trainer:
         by_discriminator = ~(last.discriminator_loss + last.discriminator_gradient).isfinite()
         guilty = bool((by_generator & ~by_discriminator & ~before).any())
         self._raise_if_all_stopped("generator" if guilty else "discriminator", before)
+
+    def _together(self) -> int:
+        """Steps that run before anybody looks.
+
+        A call into a program has its price, which an ensemble's work hides; so has waiting for
+        a GPU. A longer program takes longer to compile.
+        """
+        if self._compiled:
+            return max(1, 8 // (self.settings.k + 1)) if self.runs < 8 else 1
+        return 1 if self.device.type == "cpu" else 20
 
     def _raise_if_all_stopped(self, player: str, before: Tensor) -> None:
         """End the training where no run is left; ``before`` is what was frozen before."""
@@ -712,10 +720,10 @@ class Trainer:
         history = History(first=self.steps)
         quiet = progress is False or (progress is None and "TQDM_DISABLE" in os.environ)
         bar = tqdm(total=steps, disable=quiet, delay=5 if progress is None else 0, leave=False)
-        together = self._together if callback is None and not schedule else 1
+        together = self._together() if callback is None and not schedule else 1
         with _interrupts() as interrupted, bar:
             while len(history) < steps and not interrupted():
-                now = together if steps - len(history) >= together else 1
+                now = min(together, steps - len(history))
                 if schedule:
                     self.set(**{name: value(self.steps) for name, value in schedule.items()})
                 try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ run = load("benchmarks/run.py")
 def test_the_plain_loop_and_the_library_do_the_same_work(k: int, r1: float) -> None:
     run.assert_same_work(k, r1, "cpu")
     with pytest.raises(AssertionError):  # and another amount of work is noticed
-        ours = run.trainer(16, k, r1, None, "cpu")
+        ours = run.trainer(16, k, r1)
         plain = run.PlainLoop(
             ours.generator.module, ours.discriminator.module, k=k + 1, r1=r1, device="cpu"
         )
@@ -30,10 +31,31 @@ def test_a_quick_run_writes_what_it_measured(
     run.main()
     record = json.loads((tmp_path / "out.json").read_text())
     (result,) = record["results"]
-    assert set(result["contenders"]) == {"plain loop", "one run", "ensemble of 8"}
+    assert set(result["contenders"]) == {"plain loop", "one run, eager", "ensemble of 8, eager"}
     assert result["contenders"]["plain loop"]["ratio"] == 1
     assert all(row["steps_per_second"] > 0 for row in result["contenders"].values())
     assert record["versions"]["torch"] == torch.__version__
+
+
+def test_operations_are_those_of_the_matrix_products() -> None:
+    """By hand: forward, and back to the inputs where a graph goes on, and to the weights."""
+    batch, width = run.BATCH, 16
+
+    def layers(*sizes: int) -> list[int]:
+        return [2 * batch * a * b for a, b in pairwise(sizes)]
+
+    G, D = layers(2, width, width, 2), layers(2, width, width, 1)
+    by_D = sum(G) + 2 * (3 * sum(D) - D[0])  # no gradient at the samples
+    by_G = 3 * sum(G) - G[0] + 2 * sum(D)
+    assert run.operations(width, 1, 0.0) == by_D + by_G
+
+
+def test_the_bare_trainer_takes_the_same_steps() -> None:
+    ours, bare = run.trainer(16, runs=2), run.trainer(16, runs=2, kind=run.Bare)
+    ours.train(3)
+    bare.train(3)
+    for one, other in zip(ours.generator.parameters(), bare.generator.parameters(), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_committed_results_name_their_machine() -> None:
