@@ -37,7 +37,7 @@ myst_heading_anchors = 3
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}
 
 FRAME = """<iframe class="recording" src="{}" title="A recording of the lab" loading="lazy"
-style="width: 100%; height: 46rem; border: 0"></iframe>"""
+style="width: 100%; height: 52rem; border: 0"></iframe>"""
 
 
 def play_recordings(app: Sphinx, page: nodes.document, name: str) -> None:

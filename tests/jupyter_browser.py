@@ -166,20 +166,9 @@ class Lab:
         texts = self.page.locator(".jp-RenderedMarkdown").all_inner_texts()
         return [text for text in texts if "$" in text and "\\" in text]
 
-    def handle(self, label: str) -> Locator:
-        """The handle of the slider called ``label``, for the keyboard."""
-        box = self.page.locator(".jp-OutputArea .widget-slider", has=self._label(label))
-        return box.locator(".noUi-handle").first
-
-    def choose(self, label: str, option: str) -> None:
-        """Choose in the dropdown called ``label``."""
-        box = self.page.locator(".jp-OutputArea .widget-dropdown", has=self._label(label))
-        box.locator("select").first.select_option(label=option)
-
-    def press(self, button: str) -> None:
-        """Press a widget's button by keyboard."""
-        found = self.page.locator(".jp-OutputArea").get_by_role("button", name=button, exact=True)
-        found.first.press("Enter")
+    def slider(self) -> Locator:
+        """The handle of the first slider, for the keyboard."""
+        return self.page.locator(".jp-OutputArea .widget-slider .noUi-handle").first
 
     def picture(self) -> str:
         """The address of the widget's picture, which changes with what it shows."""
@@ -190,11 +179,6 @@ class Lab:
         image = self.page.locator(".jp-OutputArea img.widget-image").first
         expect(image).not_to_have_attribute("src", than, timeout=30_000)
         return self.picture()
-
-    def _label(self, text: str) -> Locator:
-        return self.page.locator("label", has_text=text).filter(
-            has=self.page.locator("xpath=self::*[normalize-space()=" + repr(text) + "]")
-        )
 
 
 # Cells are read from the model: those far from the screen have no element.

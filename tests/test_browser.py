@@ -9,6 +9,7 @@ import nbformat
 import pytest
 from jupyter_browser import NO_CHROMIUM, Lab, chromium, opened
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from playwright.sync_api import expect
 from tools import ROOT
 
 pytestmark = pytest.mark.browser
@@ -34,25 +35,12 @@ kernelspec:
 ```
 """
 PANEL = """
-import io
-import matplotlib.pyplot as plt
-from ipywidgets import Button, Image, IntSlider, VBox
+from gan_course.explore import explore
 
-k, picture, button = IntSlider(1, 1, 10, description="k"), Image(), Button(description="D step")
+def draw(figure, k):
+    figure.suptitle(f"{k:.2f}")
 
-def draw(_=None, steps=[]):
-    steps.append(1)
-    figure, axis = plt.subplots(figsize=(2, 1))
-    axis.set_title(f"{k.value}, {len(steps)}")
-    buffer = io.BytesIO()
-    figure.savefig(buffer)
-    plt.close(figure)
-    picture.value = buffer.getvalue()
-
-k.observe(draw, "value")
-button.on_click(draw)
-draw()
-VBox([k, button, picture])
+explore(draw, size=(2, 1), k=(0.0, 10.0, 1.0))
 """
 
 
@@ -76,19 +64,58 @@ def test_a_chapter_runs_in_the_browser(path: Path, tmp_path: Path) -> None:
         assert lab.unrendered_mathematics() == []
         assert lab.page.locator("mjx-container").count() > 0
         if path.stem.startswith("02"):
-            move_the_slider_and_step(lab, "D step")
+            move_the_lab(lab)
+        elif "explore(" in path.read_text(encoding="utf-8"):
+            move_the_slider(lab)
         assert lab.complaints() == []
 
 
-def move_the_slider_and_step(lab: Lab, button: str) -> None:
-    handle = lab.handle("k")
-    value = float(handle.get_attribute("aria-valuenow") or "nan")
-    handle.press("ArrowRight")
-    assert float(handle.get_attribute("aria-valuenow") or "nan") == value + 1
+def move_the_slider(lab: Lab) -> None:
     before = lab.picture()
-    lab.press(button)
+    value = float(lab.slider().get_attribute("aria-valuenow") or "nan")
+    lab.slider().press("ArrowRight")
+    assert float(lab.slider().get_attribute("aria-valuenow") or "nan") > value
     lab.wait_for_another_picture(than=before)
     assert lab.errors() == []
+
+
+def move_the_lab(lab: Lab) -> None:
+    """Move k and the loss while it trains: the view, the curves and the words must follow."""
+    bar = lab.page.locator(".gan-bar")
+    k = lab.page.get_by_role("slider", name="k (D steps)")
+    note = lab.page.locator(".gan-note")
+    first = canvases(lab)
+    for _ in range(4):
+        k.press("ArrowRight")
+    bar.get_by_role("button", name="Play", exact=True).press("Enter")
+    train_until(lab, 270)
+    expect(k).to_have_attribute("aria-valuetext", "5")  # as the kernel says, now
+    second = canvases(lab)
+    lab.page.get_by_role("combobox", name="loss").focus()
+    lab.page.keyboard.type("wass")
+    expect(note).to_contain_text("unbounded")
+    train_until(lab, 290)
+    bar.get_by_role("button", name="Pause", exact=True).press("Enter")
+    expect(bar.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    third = canvases(lab)
+    for before, after in ((first, second), (second, third)):
+        assert all(old != new for old, new in zip(before, after, strict=True))
+    assert lab.errors() == []
+
+
+def canvases(lab: Lab) -> tuple[str, ...]:
+    """The main view and the curve of the gradient norms, as they are drawn now."""
+    shown = ("canvas.gan-view", ".gan-curves canvas[aria-label='gradient norms']")
+    draw = "canvas => canvas.toDataURL()"
+    return tuple(str(lab.page.locator(place).evaluate(draw)) for place in shown)
+
+
+def train_until(lab: Lab, step: int) -> None:
+    lab.page.wait_for_function(
+        "step => +document.querySelector('.gan-facts').textContent.split(' ')[1] >= step",
+        arg=step,
+        timeout=60_000,
+    )
 
 
 # --- The harness itself -------------------------------------------------------------------
@@ -97,7 +124,7 @@ def move_the_slider_and_step(lab: Lab, button: str) -> None:
 def test_the_harness_moves_widgets_and_sees_their_picture(tmp_path: Path) -> None:
     with opened(write(tmp_path / "panel.ipynb", [new_code_cell(PANEL)]), tmp_path) as lab:
         lab.run_all()
-        move_the_slider_and_step(lab, "D step")
+        move_the_slider(lab)
         assert lab.complaints() == []
 
 
