@@ -62,8 +62,10 @@ from gan_course.training import Linear, NonFiniteError, Settings, Trainer, pick_
 Cell = dict[str, Any]
 
 PLAYERS = ("generator", "discriminator")
-_LINE: Cell = {"start": 0.1, "stop": 0.1, "begin": 0, "end": 100}
 MEASURES = ("modes", "high_quality", "reverse_kl", "diverged")
+
+#: What a schedule says, with an example of each.
+_LINE: Cell = {"start": 0.1, "stop": 0.1, "begin": 0, "end": 100}
 
 
 def sweep(
@@ -177,7 +179,8 @@ def complete(*layers: Cell) -> Cell:
     above what is said of both.
 
     Raises:
-        ValueError: a key is unknown, its value is not of its default's type, or a count is below 1.
+        ValueError: a key is unknown, its value is not of its default's type, it has no effect, or a
+            count is below 1.
     """
     said = {key: value for layer in layers for key, value in layer.items()}
     required, optional, general = _keys(said)
@@ -189,10 +192,13 @@ def complete(*layers: Cell) -> Cell:
         if not _same_type(value, allowed[key]):
             kind = type(allowed[key]).__name__
             raise ValueError(f"{key} = {value!r}: expected {kind}, like {allowed[key]!r}")
-    cell = required
+    chosen: Cell = {}
     for layer in layers:
-        cell |= {key: layer[both] for key, both in general.items() if both in layer}
-        cell |= {key: value for key, value in layer.items() if key not in general.values()}
+        chosen |= {key: layer[both] for key, both in general.items() if both in layer}
+        chosen |= {key: value for key, value in layer.items() if key not in general.values()}
+    for name in {key.split(".")[1] for key in chosen if key.startswith("schedule.")} & set(chosen):
+        raise ValueError(f"{name} = {chosen[name]!r}: no effect, there is a schedule.{name}")
+    cell = required | chosen
     for key in ("steps", "runs", "samples", "prior.dim"):
         if cell[key] < 1:
             raise ValueError(f"{key} = {cell[key]!r}: must be at least 1")

@@ -182,6 +182,10 @@ def test_a_list_is_written_in_its_column_as_text():
         ({"schedule.loss.start": 1}, r"schedule.loss.start = 1: .*'schedule.rate'"),
         ({"schedule.rate.from": 1}, r"schedule.rate.from = 1: .*'schedule.rate.start'"),
         ({"schedule.rate.start": 1}, r"schedule.\w+_rate = {'start': 1}: needs each of \['begin'"),
+        (
+            {"rate": 0.1, "schedule.generator_rate": {"start": 1}},
+            "generator_rate = 0.1: no effect, there is a schedule.generator_rate",
+        ),
         ({"schedule.clip": {"start": 1, "stop": 0, "begin": 9, "end": 3}}, "begin = 9, end = 3"),
         ({"runs": 0}, "runs = 0"),
         ({"samples": 0}, "samples = 0"),
