@@ -138,9 +138,9 @@ def trainer(
     """The library's contender; ``runs`` is ``None`` for a plain network."""
     torch.manual_seed(0)
     networks: list[nn.Module] = [
-        mlp(2, outputs, width=width)
+        mlp(2, outputs, width=width, activation="relu")
         if runs is None
-        else Ensemble(lambda outputs=outputs: mlp(2, outputs, width=width), runs)
+        else Ensemble(lambda outputs=outputs: mlp(2, outputs, width=width, activation="relu"), runs)
         for outputs in (2, 1)
     ]
     settings = Settings(k=k, batch=BATCH, penalties={"R1": r1} if r1 else {})
@@ -185,7 +185,7 @@ def assert_jax_does_the_same_work(k: int, r1: float) -> None:
     import numpy as np  # noqa: PLC0415
 
     torch.manual_seed(0)
-    G, D = mlp(2, 2, width=16), mlp(2, 1, width=16)
+    G, D = (mlp(2, outputs, width=16, activation="relu") for outputs in (2, 1))
     players = tuple(jax_loop.fresh(jax_loop.weights(network)) for network in (G, D))
     plain = PlainLoop(G, D, k=k, r1=r1, device="cpu")
     for _ in range(20):
@@ -205,7 +205,7 @@ def contenders(
 ) -> dict[str, Contender]:
     """Every contender by name."""
     torch.manual_seed(0)
-    networks = [mlp(2, outputs, width=width) for outputs in (2, 1)]
+    networks = [mlp(2, outputs, width=width, activation="relu") for outputs in (2, 1)]
     plain = PlainLoop(*copy.deepcopy(networks), k=k, r1=r1, device=device)
     found = {"plain loop": Contender(plain.train)}
     programs = ["eager", *(["compiled"] if compiled else [])]

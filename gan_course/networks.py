@@ -26,7 +26,7 @@ def mlp(
     *,
     width: int = 128,
     depth: int = 2,
-    activation: str = "relu",
+    activation: str = "leaky relu",
     batch_norm: bool = False,
     spectral_norm: bool = False,
     minibatch_std: bool = False,
