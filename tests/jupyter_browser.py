@@ -155,6 +155,10 @@ class Lab:
         """What the browser's console calls an error, the harmless left out."""
         return [text for text in self.console if not any(word in text for word in HARMLESS)]
 
+    def crowded(self) -> list[str]:
+        """What on the screen is cut off, overlaps, or is wider than its place, in words."""
+        return list(self.page.evaluate(_CROWDED))
+
     def scroll_to(self, fraction: float) -> float:
         """Scroll the notebook; returns how many screenfuls it has."""
         return float(self.page.evaluate(_SCROLL, fraction))
@@ -191,6 +195,53 @@ _CELLS = """[...window.jupyterapp.shell.currentWidget.content.widgets]
         const idle = model.executionState !== 'running';
         return {done: model.executionCount !== null && idle, bad};
     })"""
+
+# In the lab: no text cut off, nothing outside, no two things on one spot. Elsewhere in the
+# notebook: nothing so wide that it has to be scrolled sideways.
+_CROWDED = r"""() => {
+    const said = [];
+    const words = e => e.selectedOptions?.[0]?.textContent ?? (e.value || e.textContent).trim();
+    const name = e => `${e.tagName} ${e.className || e.parentElement.className} ` +
+        `"${words(e).slice(0, 40)}"`;
+    const seen = e => e.checkVisibility() && e.getClientRects().length > 0;
+    const wide = '.jp-RenderedMarkdown, .jp-OutputArea-output';
+    for (const e of [...document.querySelectorAll(wide)].filter(seen)) {
+        if (e.scrollWidth > e.clientWidth + 1) said.push(`wider than its place: ${name(e)}`);
+    }
+    const pen = document.createElement('canvas').getContext('2d');
+    for (const lab of [...document.querySelectorAll('.gan-lab')].filter(seen)) {
+        const edge = lab.getBoundingClientRect();
+        const things = [...lab.querySelectorAll('*')].filter(seen).filter(e =>
+            ['CANVAS', 'INPUT', 'SELECT', 'BUTTON'].includes(e.tagName) ||
+            [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()));
+        const place = e => {
+            if (e.tagName !== 'P' && e.tagName !== 'LABEL') return e.getBoundingClientRect();
+            const range = document.createRange();  // the text alone
+            range.selectNodeContents(e);
+            return range.getBoundingClientRect();
+        };
+        const boxes = things.map(place);
+        things.forEach((e, i) => {
+            const box = boxes[i];
+            if (box.left < edge.left - 1 || box.right > edge.right + 1)
+                said.push(`outside: ${name(e)}`);
+            const style = getComputedStyle(e);
+            pen.font = style.font;
+            const needs = e.tagName === 'SELECT' ? pen.measureText(words(e)).width + 22
+                : ['INPUT', 'CANVAS'].includes(e.tagName) || style.display === 'inline' ? 0
+                : e.scrollWidth - 1;
+            if (needs > e.clientWidth) said.push(`cut off: ${name(e)}`);
+            for (let j = 0; j < i; j++) {
+                const [other, o] = [things[j], boxes[j]];
+                const across = Math.min(box.right, o.right) - Math.max(box.left, o.left);
+                const down = Math.min(box.bottom, o.bottom) - Math.max(box.top, o.top);
+                if (across > 2 && down > 2 && !other.contains(e) && !e.contains(other))
+                    said.push(`on one spot: ${name(e)} and ${name(other)}`);
+            }
+        });
+    }
+    return said;
+}"""
 
 _SCROLL = """async fraction => {
     const box = [...document.querySelectorAll('.jp-WindowedPanel-outer')].pop();

@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
-from jupyter_browser import FLAGS, NO_CHROMIUM, Lab, chromium, opened
-from nbformat.v4 import new_code_cell
+from jupyter_browser import FLAGS, NO_CHROMIUM, chromium, opened
+from live_page import ask, button, notebook, picture, start, theme, wait_for_step, wait_until
 from playwright.sync_api import expect, sync_playwright
-from test_browser import write
 
 import gan_course.lab
 
 pytestmark = pytest.mark.browser
-START = "import torch\ntorch.set_num_threads(1)\nfrom gan_course.lab import Lab\n"
-ASK = """
-import json
-state = {"steps": lab.trainer.steps, "run": lab.run_shown, "dots": len(lab.trainer.data.centers)}
-print(json.dumps({**state, **lab.values}))
-"""
-
-# Run the second cell, and return what it printed.
-_ASK = """async () => {
-    const notebook = window.jupyterapp.shell.currentWidget.content;
-    notebook.activeCellIndex = 1;
-    await window.jupyterapp.commands.execute('notebook:run-cell');
-    const [output] = notebook.widgets[1].model.outputs.toJSON();
-    return JSON.parse([].concat(output.text).join(''));
-}"""
 
 
 @pytest.fixture(autouse=True)
@@ -37,48 +20,6 @@ def _chromium_is_there() -> None:
     if chromium() is None:
         assert not os.environ.get("CI"), NO_CHROMIUM
         pytest.skip(NO_CHROMIUM)
-
-
-def notebook(folder: Path, arguments: str) -> Path:
-    cells = [new_code_cell(f"{START}lab = Lab({arguments})\nlab"), new_code_cell(ASK)]
-    return write(folder / "live.ipynb", cells)
-
-
-def ask(lab: Lab) -> dict[str, Any]:
-    """What the kernel's lab says of itself."""
-    answer: dict[str, Any] = lab.page.evaluate(_ASK)
-    return answer
-
-
-def wait_until(lab: Lab, **expected: Any) -> None:
-    """Wait until the kernel says so; a message of the page may be behind the cell's."""
-    for _ in range(100):
-        said = ask(lab)
-        if all(said[name] == value for name, value in expected.items()):
-            return
-        lab.page.wait_for_timeout(100)
-    raise AssertionError(f"expected {expected}, the kernel has {said}")
-
-
-def picture(lab: Lab) -> str:
-    return str(lab.page.locator("canvas.gan-view").evaluate("canvas => canvas.toDataURL()"))
-
-
-def wait_for_step(lab: Lab, step: int) -> None:
-    lab.page.wait_for_function(
-        "step => +document.querySelector('.gan-facts')?.textContent.split(' ')[1] >= step",
-        arg=step,
-        timeout=60_000,
-    )
-
-
-def start(lab: Lab) -> None:
-    lab.run_all()
-    wait_for_step(lab, 0)
-
-
-def button(lab: Lab, name: str) -> Any:
-    return lab.page.locator(".gan-bar").get_by_role("button", name=name, exact=True)
 
 
 def test_a_reader_trains_by_keyboard(tmp_path: Path) -> None:
@@ -94,7 +35,7 @@ def test_a_reader_trains_by_keyboard(tmp_path: Path) -> None:
         assert picture(lab) != before
         button(lab, "Play").press("Enter")
         wait_for_step(lab, 20)
-        lab.page.get_by_label("loss").focus()
+        lab.page.locator("[data-control=loss]").focus()
         lab.page.keyboard.type("wass")
         expect(lab.page.locator(".gan-note")).to_contain_text("unbounded")
         wait_until(lab, loss="wasserstein")
@@ -110,38 +51,21 @@ def test_a_reader_trains_by_keyboard(tmp_path: Path) -> None:
         assert lab.complaints() == []
 
 
-def test_a_reopened_page_shows_the_present_state_in_the_theme(tmp_path: Path) -> None:
-    with opened(notebook(tmp_path, "width=16, batch=64"), tmp_path) as lab:
-        start(lab)
-        button(lab, "Play").press("Enter")
-        wait_for_step(lab, 30)
-        button(lab, "Pause").press("Enter")
-        expect(button(lab, "Play")).to_be_visible()
-        steps = ask(lab)["steps"]
-        light = picture(lab)
-        execute = "([name, options]) => window.jupyterapp.commands.execute(name, options)"
-        dark = ["apputils:change-theme", {"theme": "JupyterLab Dark"}]
-        lab.page.evaluate(execute, dark)
-        lab.page.wait_for_function(
-            "light => document.querySelector('canvas.gan-view').toDataURL() !== light", arg=light
-        )
-        lab.page.evaluate(execute, ["docmanager:save", {}])
-        lab.page.reload()
-        wait_for_step(lab, steps)
-        button(lab, "Play").press("Enter")
-        wait_for_step(lab, steps + 20)
-        assert lab.complaints() == []
-
-
 def test_a_run_is_lifted_and_a_distribution_drawn(tmp_path: Path) -> None:
-    with opened(notebook(tmp_path, "runs=16, width=8, batch=32"), tmp_path) as lab:
+    along = "runs=16, along='generator_rate', width=8, batch=32"
+    with opened(notebook(tmp_path, along), tmp_path) as lab:
         start(lab)
+        button(lab, "G step").press("Enter")  # until then all are the same
+        expect(lab.page.locator(".gan-note")).to_contain_text("One G step")
         before = picture(lab)
         thumbnail = lab.page.locator(".gan-wall button").nth(5)
         thumbnail.press("Enter")
         expect(thumbnail).to_have_attribute("aria-pressed", "true")
         assert picture(lab) != before
         wait_until(lab, run=5)
+        rate = lab.page.get_by_label("rate of G")
+        expect(rate).to_be_disabled()
+        expect(thumbnail).to_contain_text(rate.get_attribute("aria-valuetext") or "nothing")
         button(lab, "Draw data").press("Enter")
         box = lab.page.locator("canvas.gan-view").bounding_box()
         assert box is not None
@@ -157,6 +81,39 @@ def test_a_run_is_lifted_and_a_distribution_drawn(tmp_path: Path) -> None:
             lab.page.locator("canvas.gan-view").press(key)
         wait_until(lab, dots=2, data="drawn")
         assert lab.complaints() == []
+
+
+THEMES, WIDTHS = ("Light", "Dark"), (1280, 800)
+SCENES = {
+    "plane": "width=16, batch=64",
+    "line": "'two bumps (1-D)', noise=1, width=16, loss='wasserstein', layers=LAYERS",
+    "wall": "runs=16, along='generator_rate', width=8, batch=32, loss='hinge', layers=LAYERS",
+}
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_nothing_is_cut_off_or_overlaps_in_either_theme(scene: str, tmp_path: Path) -> None:
+    with opened(notebook(tmp_path, SCENES[scene]), tmp_path) as lab:
+        start(lab)
+        button(lab, "Play").press("Enter")
+        wait_for_step(lab, 10)
+        button(lab, "Pause").press("Enter")
+        expect(button(lab, "Play")).to_be_visible()
+        seen = set()
+        for name in THEMES:
+            theme(lab, name)
+            for width in WIDTHS:
+                lab.page.set_viewport_size({"width": width, "height": 1400})
+                lab.page.wait_for_timeout(500)
+                seen.add(lab.page.screenshot(path=tmp_path / f"{scene}-{name}-{width}.png"))
+                assert lab.crowded() == []
+        assert len(seen) == len(THEMES) * len(WIDTHS)
+        assert lab.complaints() == []
+        lab.page.add_style_tag(
+            content=".gan-lab .gan-facts { margin-top: -3em } .gan-lab select { width: 4em }"
+        )
+        found = " ".join(lab.crowded())
+        assert "on one spot" in found and "cut off" in found
 
 
 def test_a_recording_plays_from_disk(tmp_path: Path) -> None:

@@ -157,12 +157,12 @@ def _network_controls() -> Iterator[Control]:
     )
     yield Control(
         "noise",
-        "dimension of z",
+        "dim. of z",
         [1, 2, 3, 4, 8, 16, 32],
         2,
         "Noise",
-        "With fewer dimensions than the data, G(z) is a curve without area, and D can always tell. "
-        "Needs new networks.",
+        "Dimension of z. With fewer dimensions than the data, G(z) is a curve without area, and D "
+        "can always tell. Needs new networks.",
         "03",
         fresh=True,
     )

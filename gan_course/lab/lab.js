@@ -459,10 +459,13 @@ function drawCurve(canvas, spec, steps, rows, colors) {
   const x = (step) => 38 + (step / last) * (width - 42);
   context.font = `10px ${colors.font}`;
   scale(context, spec, bottom, top, y, width, height, last, colors.ink);
+  context.lineCap = "round"; // so that a single number is a dot
   spec.lines.forEach((line, i) => {
     context.beginPath();
     rows[i].forEach((v, j) => {
-      if (Number.isFinite(v) && Number.isFinite(scaled(v))) context.lineTo(x(steps[j]), y(v));
+      if (!Number.isFinite(v) || !Number.isFinite(scaled(v))) return;
+      context.lineTo(x(steps[j]), y(v));
+      context.lineTo(x(steps[j]), y(v));
     });
     stroke(context, colors[line.color], line.dash || [], 1.6);
   });
@@ -498,7 +501,7 @@ export function mount(root, page, send) {
   const parts = {
     canvas: make("canvas", { className: "gan-view", role: "img", ariaLabel: "The lab is starting." }),
     note: make("p", { className: "gan-note", role: "status" }),
-    remedy: make("button", { className: "gan-remedy", hidden: true, onclick: () => send({ kind: "remedy" }) }),
+    remedy: make("button", { className: "gan-remedy", hidden: true }),
     piece: make("p", { className: "gan-piece", role: "status", hidden: true }),
     facts: make("p", { className: "gan-facts" }),
     reading: make("p", { className: "gan-reading" }),
@@ -511,6 +514,10 @@ export function mount(root, page, send) {
     wall: [],
   };
   const state = { head: null, arrays: null, spoken: 0, surveyed: 0 };
+  parts.remedy.onclick = () => {
+    send({ kind: "remedy" });
+    parts.play.focus(); // the remedy goes once it is taken
+  };
   const wall = page.runs > 1 && buildWall(parts, page.runs, send);
   const lab = make(
     "div",
@@ -960,6 +967,12 @@ function fail(parts, text) {
   write(parts.note, text);
 }
 
+/** A lab that was stopped, or whose kernel has gone, cannot be moved; say so. */
+function orphan({ lab, parts }) {
+  lab.inert = true;
+  if (parts.note.dataset.kind !== "error") fail(parts, "This lab has ended. Run its cell again.");
+}
+
 function render({ model, el }) {
   const send = (message) => model.send(message);
   const view = mount(el, model.get("page"), send);
@@ -969,6 +982,9 @@ function render({ model, el }) {
     if (head.kind === "failure") fail(view.parts, head.text);
   };
   model.on("msg:custom", receive);
+  const leave = () => orphan(view);
+  model.on("destroy", leave);
+  model.on("comm_live_update", leave);
   const themes = onThemeChange(view.redraw);
   const sizes = new ResizeObserver(() => requestAnimationFrame(view.redraw));
   sizes.observe(view.lab);
@@ -978,6 +994,8 @@ function render({ model, el }) {
     themes.disconnect();
     sizes.disconnect();
     model.off("msg:custom", receive);
+    model.off("destroy", leave);
+    model.off("comm_live_update", leave);
   };
 }
 

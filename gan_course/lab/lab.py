@@ -453,7 +453,12 @@ class Lab:
             "piece": None if piece is None else {"text": piece.text, "highlight": piece.highlight},
             "modes": 0 if scene.data.modes is None else len(scene.data.modes),
         }
-        numbers = {name: _numpy(array) for name, array in (arrays | self._wall(scene)).items()}
+        arrays |= self._wall(scene)
+        if "covered" in arrays:
+            for other, modes in zip(self.curves, arrays["covered"].tolist(), strict=True):
+                if other is not curves:
+                    other.measure(self.trainer.steps, modes=modes)
+        numbers = {name: _numpy(array) for name, array in arrays.items()}
         return head, {**numbers, "curves": curves.array()}
 
     @staticmethod

@@ -1,0 +1,102 @@
+"""The live lab's end: interrupt, restart, divergence, a closed and a reopened page."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from jupyter_browser import NO_CHROMIUM, Lab, chromium, opened
+from live_page import ask, button, notebook, picture, start, theme, wait_for_step, wait_until
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+BREAK = "with torch.no_grad():\n    next(lab.trainer.generator.parameters()).fill_(torch.inf)"
+
+
+@pytest.fixture(autouse=True)
+def _chromium_is_there() -> None:
+    if chromium() is None:
+        assert not os.environ.get("CI"), NO_CHROMIUM
+        pytest.skip(NO_CHROMIUM)
+
+
+def toolbar(lab: Lab, item: str) -> None:
+    lab.page.locator(f".jp-Toolbar-item[data-jp-item-name={item}]").first.click()
+
+
+def test_the_toolbar_s_interrupt_pauses_each_time(tmp_path: Path) -> None:
+    with opened(notebook(tmp_path, "width=16, batch=64"), tmp_path) as lab:
+        start(lab)
+        for _ in range(2):
+            steps = ask(lab)["steps"]
+            button(lab, "Play").press("Enter")
+            wait_for_step(lab, steps + 20)
+            toolbar(lab, "interrupt")
+            expect(button(lab, "Play")).to_be_visible()
+            steps = ask(lab)["steps"]
+            lab.page.wait_for_timeout(500)
+            assert ask(lab)["steps"] == steps
+        k = lab.page.get_by_label("k (D steps)")
+        k.press("ArrowRight")
+        wait_until(lab, k=2)
+        assert lab.errors() == []
+        assert lab.complaints() == []
+
+
+def test_after_a_restart_the_old_lab_says_so_and_a_new_one_works(tmp_path: Path) -> None:
+    with opened(notebook(tmp_path, "width=16, batch=64"), tmp_path) as lab:
+        start(lab)
+        button(lab, "Play").press("Enter")
+        wait_for_step(lab, 20)
+        toolbar(lab, "restart")
+        lab.page.locator(".jp-Dialog").locator(".jp-mod-accept").click()
+        note = lab.page.locator(".gan-note")
+        expect(note).to_contain_text("has ended. Run its cell again", timeout=30_000)
+        start(lab)
+        expect(note).to_be_empty()
+        button(lab, "Play").press("Enter")
+        wait_for_step(lab, 20)
+        button(lab, "Pause").press("Enter")
+        expect(button(lab, "Play")).to_be_visible()
+        assert ask(lab)["steps"] >= 20
+        assert lab.errors() == []
+        assert lab.complaints() == []
+
+
+def test_the_remedy_after_a_divergence_is_taken_by_keyboard(tmp_path: Path) -> None:
+    with opened(notebook(tmp_path, "width=16, batch=64", BREAK), tmp_path) as lab:
+        start(lab)
+        button(lab, "Play").press("Enter")
+        expect(lab.page.locator(".gan-note")).to_contain_text("not finite")
+        expect(button(lab, "Play")).to_be_visible()
+        remedy = lab.page.get_by_role("button", name="Start again with a tenth of both rates")
+        remedy.press("Enter")
+        wait_for_step(lab, 20)
+        expect(remedy).to_be_hidden()
+        expect(button(lab, "Pause")).to_be_focused()
+        button(lab, "Pause").press("Enter")
+        wait_until(lab, discriminator_rate=1e-4, generator_rate=1e-4)
+        assert lab.errors() == []
+        assert lab.complaints() == []
+
+
+def test_a_reopened_page_shows_the_present_state_in_the_theme(tmp_path: Path) -> None:
+    with opened(notebook(tmp_path, "width=16, batch=64"), tmp_path) as lab:
+        start(lab)
+        button(lab, "Play").press("Enter")
+        wait_for_step(lab, 30)
+        button(lab, "Pause").press("Enter")
+        expect(button(lab, "Play")).to_be_visible()
+        steps = ask(lab)["steps"]
+        light = picture(lab)
+        theme(lab, "Dark")
+        lab.page.wait_for_function(
+            "light => document.querySelector('canvas.gan-view').toDataURL() !== light", arg=light
+        )
+        lab.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+        lab.page.reload()
+        wait_for_step(lab, steps)
+        button(lab, "Play").press("Enter")
+        wait_for_step(lab, steps + 20)
+        assert lab.complaints() == []
