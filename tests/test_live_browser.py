@@ -63,7 +63,7 @@ def test_a_run_is_lifted_and_a_distribution_drawn(tmp_path: Path) -> None:
         expect(thumbnail).to_have_attribute("aria-pressed", "true")
         assert picture(lab) != before
         wait_until(lab, run=5)
-        rate = lab.page.get_by_label("rate of G")
+        rate = lab.page.locator("[data-control=generator_rate]")
         expect(rate).to_be_disabled()
         expect(thumbnail).to_contain_text(rate.get_attribute("aria-valuetext") or "nothing")
         button(lab, "Draw data").press("Enter")

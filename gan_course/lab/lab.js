@@ -553,6 +553,15 @@ export function mount(root, page, send) {
       Object.assign(state, { head, arrays });
       redraw();
     },
+    /** Keep the last picture, and say why there will be no other; the first reason stays. */
+    end(text) {
+      lab.inert = true;
+      if (state.ended) return;
+      state.ended = true;
+      if (!state.head) return write(parts.note, text);
+      Object.assign(state.head, { playing: false, remedy: null, note: { kind: "error", text } });
+      redraw();
+    },
   };
 }
 
@@ -962,16 +971,6 @@ function onThemeChange(redraw) {
   return observer;
 }
 
-function fail(parts, text) {
-  parts.note.dataset.kind = "error";
-  write(parts.note, text);
-}
-
-/** A lab that was stopped, or whose kernel has gone, cannot be moved; say so. */
-function orphan({ lab, parts }) {
-  lab.inert = true;
-  if (parts.note.dataset.kind !== "error") fail(parts, "This lab has ended. Run its cell again.");
-}
 
 function render({ model, el }) {
   const send = (message) => model.send(message);
@@ -979,10 +978,15 @@ function render({ model, el }) {
   const loop = renderLoop(view, acknowledger(send));
   const receive = (head, buffers) => {
     if (head.kind === "frame") loop.take(head, buffers[0]);
-    if (head.kind === "failure") fail(view.parts, head.text);
+    if (head.kind === "failure") view.end(head.text);
   };
   model.on("msg:custom", receive);
-  const leave = () => orphan(view);
+  // It was stopped, or its kernel has gone; a picture that is still on its way comes too late.
+  const leave = () => {
+    loop.stop();
+    model.off("msg:custom", receive);
+    view.end("This lab has ended. Run its cell again.");
+  };
   model.on("destroy", leave);
   model.on("comm_live_update", leave);
   const themes = onThemeChange(view.redraw);
