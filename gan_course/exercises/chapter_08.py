@@ -1,0 +1,104 @@
+"""Specifications of the exercises of chapter 08, *Wasserstein and its kin*."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_course.exercises import Open, Wrong, call, expect, specification
+
+Array = NDArray[np.float64]
+
+CHANGES = {
+    "JS": False,
+    "TV": False,
+    "W1": True,
+    "best hinge loss": False,
+    "best least squares": False,
+    "best value at slope ≤ 2": True,
+}
+
+
+@specification("08.1")
+def what_changes(answer: dict[str, bool]) -> None:
+    """On disjoint supports f-divergences stand still; what has a leash does not."""
+    if not isinstance(answer, dict) or set(answer) != set(CHANGES):
+        raise Wrong(f"answer with a dict that has the keys {', '.join(CHANGES)}")
+    if any(value is ... for value in answer.values()):
+        raise Open
+    for name, changes in CHANGES.items():
+        if type(answer[name]) is not bool:
+            raise Wrong(f"{name}: answer with True or False, not {answer[name]!r}")
+        if answer[name] != changes:
+            raise Wrong(
+                f"{name}: the supports do not meet at t = 2 nor at t = 3. "
+                "Is it made of density ratios, or of distances?"
+            )
+
+
+@specification("08.2")
+def w1_of_widths(answer: Callable[[float, float], float]) -> None:
+    """|σ₁ − σ₂| E|z| with E|z| = √(2/π)."""
+    for first, second in ((1.0, 3.0), (2.0, 0.5), (0.7, 0.7)):
+        expect(
+            f"not right at ({first}, {second}): the quantile σ₁z goes to σ₂z, "
+            "over |σ₁ − σ₂| |z|; what is the mean of |z|?",
+            call(answer, first, second),
+            abs(first - second) * math.sqrt(2 / math.pi),
+        )
+
+
+@specification("08.3")
+def earth_mover(answer: Callable[[Array, Array, Array], float]) -> None:
+    """Σ |cumulative surplus| × gap, over the sorted places."""
+    place = np.array([0.0, 1.0, 3.0])
+    p, q = np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.2, 0.6])
+    expect(
+        "not the chapter's 1.1: across each gap, |F_p − F_q| times the gap's length",
+        call(answer, place, p, q),
+        1.1,
+    )
+    expect("the other way round it must cost the same", call(answer, place, q, p), 1.1)
+    order = np.array([2, 0, 1])
+    expect(
+        "the places may come in any order: sort them, and the volumes with them",
+        call(answer, place[order], p[order], q[order]),
+        1.1,
+    )
+    there_and_back = np.array([0.0, 0.5, 0.5]), np.array([0.5, 0.5, 0.0])
+    expect("surplus on both sides: 0.5 crosses each gap", call(answer, place, *there_and_back), 1.5)
+    outward = np.array([0.0, 1.0, 0.0]), np.array([0.5, 0.0, 0.5])
+    expect(
+        "from the middle outwards: take the absolute value gap by gap, before you add up",
+        call(answer, place, *outward),
+        1.5,
+    )
+
+
+@specification("08.4")
+def value_under_r1(answer: Callable[[float, float], float]) -> None:
+    """−st + γs²/2 is least at s = t/γ; the value is s·t."""
+    for t, gamma in ((1.0, 1.0), (3.0, 2.0), (0.5, 0.1)):
+        expect(
+            f"not right at t = {t}, γ = {gamma}: find the s at which −st + γs²/2 is least, "
+            "then the value s·t, without the penalty",
+            call(answer, t, gamma),
+            t**2 / gamma,
+        )
+
+
+@specification("08.5")
+def samples_for_a_distance(answer: int) -> None:
+    """256: at 128 the mean is about 0.35, at 256 about 0.26."""
+    if type(answer) is not int:
+        raise Wrong(f"a number of points is a whole number, not {answer!r}")
+    expect(
+        "not the smallest power of two: average over many pairs of samples of n points, "
+        "each matched with linear_sum_assignment",
+        answer,
+        256,
+        atol=0,
+    )
