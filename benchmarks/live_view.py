@@ -1,10 +1,12 @@
 """Frame rate, latency and memory of the live lab in JupyterLab, in a real browser.
 
-    python benchmarks/live_view.py --seconds 30 --json benchmarks/results/live_view.json
+    python benchmarks/live_view.py --json benchmarks/results/live_view.json
 
 Kernel, server and browser share this machine. A frame is one drawing of the main view. The
 latency is that of a menu: from the choice of another loss to the first picture in which the
-kernel answers it (its note on the wasserstein critic comes or goes).
+kernel answers it (its note on the wasserstein critic comes or goes). Then the first scene plays
+for ten minutes while the memory of the three is noted. ``--short`` only shows that it runs;
+``--seconds 0`` or ``--memory 0`` leaves a part out, and what the file says of it stays.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import platform
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -128,40 +132,84 @@ def measure(lab: Lab, seconds: float, moves: int) -> dict[str, Any]:
     }
 
 
-def scene(code: str, seconds: float, moves: int) -> dict[str, Any]:
-    """Open a notebook with one lab, and measure it."""
+def remember(lab: Lab, seconds: float) -> dict[str, Any]:
+    """Play one scene and note the memory, twenty times and at the start."""
+    devtools = lab.page.context.new_cdp_session(lab.page)
+    lab.page.get_by_role("button", name="Play", exact=True).click()
+    lab.page.wait_for_timeout(5000)
+    began, samples = time.perf_counter(), []
+    for sample in range(21):
+        lab.page.wait_for_timeout(
+            max(0, 1e3 * (began + sample * seconds / 20 - time.perf_counter()))
+        )
+        devtools.send("HeapProfiler.collectGarbage")
+        heap = devtools.send("Runtime.getHeapUsage")["usedSize"] / 1e6
+        now = round(time.perf_counter() - began)
+        samples.append({"seconds": now, **resident(lab), "page_heap": round(heap, 1)})
+    return {
+        "scene": next(iter(SCENES)),
+        "steps": steps(lab),
+        "growth_mb": {
+            name: round(samples[-1][name] - samples[len(samples) // 4][name], 1)
+            for name in ("kernel", "server", "browser", "page_heap")
+        },
+        "growth_between_seconds": [samples[len(samples) // 4]["seconds"], samples[-1]["seconds"]],
+        "load": [round(load, 2) for load in os.getloadavg()],
+        "samples_mb": samples,
+    }
+
+
+def scene(code: str, look: Callable[[Lab], dict[str, Any]]) -> dict[str, Any]:
+    """Open a notebook with one lab, and look at it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "live.ipynb"
         nbformat.write(new_notebook(cells=[new_code_cell(START + code)], metadata=KERNEL), path)
         with opened(path, Path(folder)) as lab:
             lab.run_all()
             lab.page.wait_for_selector(".gan-facts:has-text('step')")
-            return measure(lab, seconds, moves)
+            return look(lab)
 
 
 def main() -> None:
-    """Measure every scene; print, and write where asked."""
+    """Measure every scene, then the memory; print, and write where asked."""
     parser = argparse.ArgumentParser(description="Measure the live lab in a browser.")
-    parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--moves", type=int, default=40)
+    parser.add_argument("--seconds", type=float, default=20, help="of each scene; 0 for none")
+    parser.add_argument("--moves", type=int, default=40, help="choices whose latency is taken")
+    parser.add_argument("--memory", type=float, default=600, help="seconds; 0 for none")
+    parser.add_argument("--short", action="store_true", help="a minute in all")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     if chromium() is None:
         sys.exit(NO_CHROMIUM)
+    if arguments.short:
+        arguments.seconds, arguments.moves, arguments.memory = 3, 4, 10
+    result: dict[str, Any] = {}
+    if arguments.json and arguments.json.exists():
+        result = json.loads(arguments.json.read_text(encoding="utf-8"))
+    result |= about()
+    commands = result.setdefault("commands", {})  # of each part, for they may be run apart
+    command = " ".join(["python benchmarks/live_view.py", *sys.argv[1:]])
+    if arguments.seconds:
+        commands["scenes"] = command
+        look = partial(measure, seconds=arguments.seconds, moves=arguments.moves)
+        result["scenes"] = {name: scene(code, look) for name, code in SCENES.items()}
+    if arguments.memory:
+        commands["memory"] = command
+        first = next(iter(SCENES.values()))
+        result["memory"] = scene(first, partial(remember, seconds=arguments.memory))
+    print(json.dumps(result, indent=1))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def about() -> dict[str, Any]:
+    """The machine and the versions."""
     packages = ("torch", "jupyterlab", "ipykernel", "ipywidgets", "anywidget", "playwright")
-    result: dict[str, Any] = {
+    return {
         "machine": f"{os.cpu_count()} CPU cores ({platform.machine()}), no GPU in the browser",
         "python": platform.python_version(),
         "versions": {name: version(name) for name in packages},
-        "command": "python benchmarks/live_view.py "
-        f"--seconds {arguments.seconds:g} --moves {arguments.moves}",
-        "scenes": {},
     }
-    for name, code in SCENES.items():
-        result["scenes"][name] = scene(code, arguments.seconds, arguments.moves)
-        print(name, json.dumps(result["scenes"][name], indent=1))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

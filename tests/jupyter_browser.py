@@ -159,6 +159,13 @@ class Lab:
         """What on the screen is cut off, overlaps, or is wider than its place, in words."""
         return list(self.page.evaluate(_CROWDED))
 
+    def switch_theme(self, name: str) -> None:
+        """Switch to JupyterLab's theme ``Light`` or ``Dark``, and wait until it is there."""
+        command = "name => window.jupyterapp.commands.execute('apputils:change-theme', name)"
+        self.page.evaluate(command, {"theme": f"JupyterLab {name}"})
+        light = "light => document.body.dataset.jpThemeLight === light"
+        self.page.wait_for_function(light, arg=str(name == "Light").lower())
+
     def scroll_to(self, fraction: float) -> float:
         """Scroll the notebook; returns how many screenfuls it has."""
         return float(self.page.evaluate(_SCROLL, fraction))

@@ -77,7 +77,6 @@ def button(lab: Lab, name: str) -> Locator:
 
 def theme(lab: Lab, name: str) -> None:
     """Switch JupyterLab to the theme called ``name``, and wait until the lab follows."""
-    command = "name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})"
-    lab.page.evaluate(command, f"JupyterLab {name}")
+    lab.switch_theme(name)
     dark = "dark => document.querySelector('.gan-lab').classList.contains('gan-dark') === dark"
     lab.page.wait_for_function(dark, arg=name == "Dark")

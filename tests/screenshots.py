@@ -1,6 +1,9 @@
 """Run a notebook in JupyterLab and save a picture of every screenful.
 
-python tests/screenshots.py notebooks/02_the_adversarial_game.ipynb out/
+    python tests/screenshots.py notebooks/02_the_adversarial_game.ipynb out/
+
+It fails if a cell does, if the browser complains, or if something on a screen is cut off,
+overlaps, or is wider than its place; in both of JupyterLab's themes and at two widths.
 """
 
 from __future__ import annotations
@@ -8,11 +11,13 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
 
 from jupyter_browser import NO_CHROMIUM, Lab, chromium, opened
 
 WIDTHS = (1280, 800)
+THEMES = ("Light", "Dark")
 HEIGHT = 1000
 
 # One screenful further, a little of the last one kept; false at the end.
@@ -25,16 +30,18 @@ _FURTHER = """async () => {
 }"""
 
 
-def photograph(lab: Lab, name: str, folder: Path) -> int:
-    """Save the notebook that is open, screenful by screenful; return their number."""
+def photograph(lab: Lab, name: str, folder: Path) -> list[str]:
+    """Save the notebook that is open, screenful by screenful; return what is wrong on them."""
     lab.scroll_to(1)  # so that everything has been drawn once
     lab.scroll_to(0)
-    number, more = 0, True
+    number, more, wrong = 0, True, list[str]()
     while more:
         number += 1
         lab.page.screenshot(path=folder / f"{name}-{number:02}.png")
+        wrong += [f"{name}-{number:02}: {text}" for text in lab.crowded()]
         more = lab.page.evaluate(_FURTHER)
-    return number
+    print(f"{name}: {number} screenfuls")
+    return wrong
 
 
 def main() -> None:
@@ -46,15 +53,20 @@ def main() -> None:
     if chromium() is None:
         sys.exit(NO_CHROMIUM)
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    for width in WIDTHS:
-        with (
-            tempfile.TemporaryDirectory() as home,
-            opened(arguments.notebook, Path(home), width, HEIGHT) as lab,
-        ):
-            lab.run_all()
-            name = f"{arguments.notebook.stem}-{width}"
-            number = photograph(lab, name, arguments.folder)
-            print(f"{name}: {number} screenfuls, errors: {lab.errors() or 'none'}")
+    wrong = []
+    with (
+        tempfile.TemporaryDirectory() as home,
+        opened(arguments.notebook, Path(home), max(WIDTHS), HEIGHT) as lab,
+    ):
+        lab.run_all()
+        for theme, width in product(THEMES, WIDTHS):
+            lab.switch_theme(theme)
+            lab.page.set_viewport_size({"width": width, "height": HEIGHT})
+            name = f"{arguments.notebook.stem}-{theme.lower()}-{width}"
+            wrong += photograph(lab, name, arguments.folder)
+        wrong += lab.errors() + lab.complaints()
+    if wrong:
+        sys.exit("\n".join(wrong))
 
 
 if __name__ == "__main__":
