@@ -232,13 +232,16 @@ class Adam:
         self.steps = torch.zeros((), device=self.weights.device)
 
     @torch.no_grad()
-    def step(self, gradient: Tensor, rate: Tensor, betas: tuple[float, float]) -> None:
+    def step(
+        self, gradient: Tensor, rate: Tensor, betas: tuple[float, float], clip: float = 0.0
+    ) -> None:
         """Move the weights down the gradient, of shape ``(runs, weights)``.
 
         Args:
             gradient: of every weight.
             rate: one number for all runs, or one for each, shape ``(runs, 1)``.
             betas: decay rates of the two moments.
+            clip: bound on each weight after the step; 0 for none.
         """
         weights, mean, square = self.state
         self.steps += 1
@@ -260,12 +263,13 @@ class Adam:
                 amsgrad=False,
                 maximize=False,
             )
-            return
-        # The same for a rate of each run; a compiler fuses it anyway.
-        mean.lerp_(gradient, 1 - betas[0])
-        square.lerp_(gradient.square(), 1 - betas[1])
-        root = (square / (1 - betas[1] ** self.steps)).sqrt() + EPSILON
-        weights -= rate / (1 - betas[0] ** self.steps) * mean / root
+        else:  # the same for a rate of each run; a compiler fuses it anyway
+            mean.lerp_(gradient, 1 - betas[0])
+            square.lerp_(gradient.square(), 1 - betas[1])
+            root = (square / (1 - betas[1] ** self.steps)).sqrt() + EPSILON
+            weights -= rate / (1 - betas[0] ** self.steps) * mean / root
+        if clip:
+            weights.clamp_(-clip, clip)
 
     def look_ahead(
         self,
@@ -273,6 +277,7 @@ class Adam:
         steps: int,
         rate: Tensor,
         betas: tuple[float, float],
+        clip: float = 0.0,
     ) -> Tensor:
         """The weights after more steps, as a differentiable function; nothing moves.
 
@@ -281,6 +286,7 @@ class Adam:
             steps: how many.
             rate: as in :meth:`step`.
             betas: decay rates of the two moments.
+            clip: as in :meth:`step`.
         """
         weights, mean, square = (tensor.detach().clone() for tensor in self.state)
         weights.requires_grad_()
@@ -291,6 +297,8 @@ class Adam:
             # The small number goes under the root, which has no derivative at 0.
             root = (square / (1 - betas[1] ** t) + EPSILON**2).sqrt()
             weights = weights - rate * mean / (1 - betas[0] ** t) / root
+            if clip:
+                weights = weights.clamp(-clip, clip)
         return weights
 
 
@@ -479,9 +487,7 @@ class Trainer:
             real, fake = self._shown(batch, self.generator(batch.noise))
         assert real is not None
         loss, real_logits, fake_logits = self._discriminator_loss(self.logits, real, fake, batch)
-        gradient = self._descend("discriminator", loss, buffers)
-        if self.settings.clip:
-            self._adam["discriminator"].weights.clamp_(-self.settings.clip, self.settings.clip)
+        gradient = self._descend("discriminator", loss, buffers, self.settings.clip)
         with torch.no_grad():
             believed = torch.stack([real_logits, fake_logits]).sigmoid().mean(dim=-1)
         return DiscriminatorStep(loss.detach(), gradient, believed[0], believed[1])
@@ -538,10 +544,12 @@ class Trainer:
         adam = self._adam["discriminator"]
         names = [name for name, p in self.discriminator.named_parameters() if p.requires_grad]
         sizes = [p.numel() // self.runs for p in adam.parameters]
+        # Running statistics and the like move on copies: D itself stays where it is.
+        buffers = {name: buffer.clone() for name, buffer in self.discriminator.named_buffers()}
 
         def critic(weights: Tensor) -> Critic:
             parts = zip(names, torch.split(weights, sizes, dim=1), adam.parameters, strict=True)
-            state = {name: part.reshape(p.shape) for name, part, p in parts}
+            state = buffers | {name: part.reshape(p.shape) for name, part, p in parts}
             return lambda x: self._one_logit_each(functional_call(self.discriminator, state, x), x)
 
         def gradients(weights: Tensor) -> Tensor:
@@ -549,8 +557,8 @@ class Trainer:
             (gradient,) = torch.autograd.grad(loss, weights, self._ones, create_graph=True)
             return gradient
 
-        rate, betas = self._rates["discriminator"], self.settings.betas
-        return critic(adam.look_ahead(gradients, self.settings.unroll, rate, betas))
+        rate, options = self._rates["discriminator"], self.settings
+        return critic(adam.look_ahead(gradients, options.unroll, rate, options.betas, options.clip))
 
     def logits(self, x: Tensor) -> Tensor:
         """D's logits, what it sees ``(runs, batch, ...)`` to ``(runs, batch)``."""
@@ -594,7 +602,9 @@ class Trainer:
         noise = torch.randn(shape, generator=self.random, device=self.device)
         return self.settings.instance_noise * noise
 
-    def _descend(self, player: str, loss: Tensor, buffers: Sequence[Tensor]) -> Tensor:
+    def _descend(
+        self, player: str, loss: Tensor, buffers: Sequence[Tensor], clip: float = 0.0
+    ) -> Tensor:
         """Move one player's weights; return the norm of each run's gradient, shape ``(runs,)``.
 
         A run whose loss or gradient is not finite keeps its last good state: weights,
@@ -611,12 +621,12 @@ class Trainer:
             # A GPU would have to wait for the answer, and a program cannot: they always restore.
             wait = self.device.type == "cpu" and not torch.compiler.is_compiling()
             if wait and not self.frozen.any():
-                adam.step(gradient, self._rates[player], self.settings.betas)
+                adam.step(gradient, self._rates[player], self.settings.betas, clip)
                 return norms
             steps = adam.steps.clone()
             before = list(zip(self._buffers, buffers, strict=True))
             before += [(tensor, tensor.clone()) for tensor in adam.state]
-            adam.step(gradient, self._rates[player], self.settings.betas)
+            adam.step(gradient, self._rates[player], self.settings.betas, clip)
             for tensor, old in before:
                 tensor.copy_(torch.where(self._frozen_in(tensor), old, tensor))
             adam.steps.copy_(torch.where(self.frozen.all(), steps, adam.steps))
@@ -642,8 +652,13 @@ class Trainer:
         # A plain network's buffers have no leading dimension; for its one run, none is needed.
         return self.frozen.view([self.runs, *[1] * (tensor.dim() - 1)] if tensor.dim() else [])
 
-    def _advance(self, steps: int, history: History) -> None:
+    def _advance(self, steps: int, history: History, *, program: Program | None = None) -> None:
         """Draw, take and write down steps, up to one that stops every run.
+
+        Args:
+            steps: how many.
+            history: where to write them down.
+            program: what takes them; default the trainer's.
 
         Raises:
             NonFiniteError: that step came; it is not written down.
@@ -653,9 +668,7 @@ class Trainer:
             [*(self._draw_for_discriminator() for _ in range(k)), self._draw_for_generator()]
             for _ in range(steps)
         ]
-        # A program is made for so many steps; the few that are left over run as they are.
-        program = self._program if steps in (1, self._together()) else self._steps
-        records = program(draws)
+        records = (program or self._program)(draws)
         if not self.frozen.all():
             self.steps += steps
             history.extend(records)
@@ -727,7 +740,8 @@ class Trainer:
                 if schedule:
                     self.set(**{name: value(self.steps) for name, value in schedule.items()})
                 try:
-                    self._advance(now, history)
+                    # A program is made for so many steps; those left over run as they are.
+                    self._advance(now, history, program=None if now == together else self._steps)
                 except NonFiniteError as error:
                     error.history = history
                     raise
@@ -798,7 +812,10 @@ class _Captured:
     def __call__(self, draws: Draws) -> Tensor:
         # Rates are read from memory at every replay; anything else is part of the recording.
         settings = replace(self.trainer.settings, discriminator_rate=1.0, generator_rate=1.0)
-        key = settings, [rate.shape for rate in self.trainer._rates.values()]
+        memory = [rate.data_ptr() for rate in self.trainer._rates.values()]
+        if self.trainer.averaged is not None:
+            memory.append(self.trainer._average.data_ptr())
+        key = settings, memory
         if self.key != key:
             self._record(draws[0])
             self.key = key
@@ -839,6 +856,16 @@ def _eager(trainer: Trainer) -> Program:
 
 
 def _compiled(trainer: Trainer) -> Program:
+    if trainer.device.type == "cpu":
+        from torch._inductor.cpp_builder import get_cpp_compiler  # noqa: PLC0415  # takes seconds
+
+        try:
+            get_cpp_compiler()
+        except RuntimeError as error:
+            raise ValueError(
+                f"program = 'compiled' needs a C++ compiler, such as g++ or clang++, on the path "
+                f"or named by the environment's CXX: {error}"
+            ) from None
     # Without it, `torch.autograd.grad` would cut the step in pieces.
     torch._dynamo.config.trace_autograd_ops = True
     # Every trainer, and every change of settings, makes a version of one function.
