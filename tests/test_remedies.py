@@ -336,7 +336,9 @@ def clipped(ours: Trainer) -> list[bool]:
 
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("runs", RUNS)
-def test_every_weight_of_D_is_within_its_bound_after_each_step(runs: int | None, pair: str):
+def test_every_weight_of_the_discriminator_is_within_its_bound_after_each_step(
+    runs: int | None, pair: str
+):
     ours = trainer(pair, runs, clip=0.02, loss="wasserstein", k=3, discriminator_rate=5e-3)
     assert not all(clipped(ours))
     for _ in range(3):
@@ -392,23 +394,23 @@ def blank(runs: int | None, **settings: object) -> Trainer:
         network = mlp(2, 2, depth=0)
         for parameter in network.parameters():
             nn.init.zeros_(parameter)
-        return network.requires_grad_()
+        return network
 
-    return build(silent, small(), runs, data=Empirical(torch.zeros(3, 2)), batch=4000, **settings)
+    still = {"generator_rate": 1e-12, "data": Empirical(torch.zeros(3, 2))}
+    return build(silent, small(), runs, batch=4000, **still, **settings)
 
 
 @pytest.mark.parametrize("loss", ["non-saturating", "relativistic"])
 @pytest.mark.parametrize("std", [0.0, 0.5, 2.0])
 @pytest.mark.parametrize("runs", RUNS)
-def test_all_that_D_sees_has_noise_of_its_own(runs: int | None, std: float, loss: str):
+def test_all_that_the_discriminator_sees_has_noise_of_its_own(
+    runs: int | None, std: float, loss: str
+):
     ours = blank(runs, instance_noise=std, loss=loss)
     seen = shown(ours)
     ours.discriminator_step()
     real, fake = seen[0].chunk(2, dim=1)
     noises = [real, fake]
-    fresh = build(small(2, 2), small(), runs, data=Empirical(torch.zeros(3, 2)))
-    del fresh
-    ours._adam["generator"].weights.zero_()
     seen.clear()
     ours.generator_step()
     noises += seen[0].chunk(2, dim=1) if loss == "relativistic" else [seen[0]]
@@ -428,15 +430,14 @@ def test_instance_noise_follows_its_schedule():
     ours, line = blank(None), Linear(2.0, 0.0, 1, 5)
     seen, per_step = shown(ours), []
 
-    def look(trainer: Trainer) -> None:
-        trainer._adam["generator"].weights.zero_()
+    def look(_: Trainer) -> None:
         per_step.append([x.std().item() for x in seen])
         seen.clear()
 
     ours.train(7, callback=look, schedule={"instance_noise": line})
     assert [len(stds) for stds in per_step] == [2] * 7  # a step of D and one of G
     for step, stds in enumerate(per_step):
-        assert stds == pytest.approx([line(step)] * 2, rel=0.06)
+        assert stds == pytest.approx([line(step)] * 2, rel=0.06, abs=1e-6)
     assert ours.settings.instance_noise == 0
 
 
@@ -540,7 +541,7 @@ REMEDIES: dict[str, tuple[Build, dict]] = {
     "unroll": (small(), {"unroll": 2}),
     "unroll, richer": (
         small(4, spectral_norm=True),
-        {"unroll": 1, "k": 2, "packing": 2, "penalties": {"R1": 0.1}, "loss": "relativistic"},
+        {"unroll": 1, "k": 2, "packing": 2, "penalties": {"R1": 0.1}, "loss": "least squares"},
     ),
 }
 
