@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from gan_course.exercises import Wrong, exercise
-from gan_course.exercises.chapter_08 import CHANGES
+from gan_course.exercises.chapter_08 import CHANGES, Array
 
 
-def earth_mover(place, p, q):
+def earth_mover(place: Array, p: Array, q: Array) -> float:
     order = np.argsort(place)
-    return np.abs(np.cumsum((p - q)[order]))[:-1] @ np.diff(place[order])
+    return float(np.abs(np.cumsum((p - q)[order]))[:-1] @ np.diff(place[order]))
 
 
 RIGHT = {
