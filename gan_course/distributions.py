@@ -224,6 +224,31 @@ def uniform(dim: int = 2) -> Uniform:
     return Uniform(-torch.ones(dim), torch.ones(dim))
 
 
+def codebook(dim: int = 64, codes: int = 256, std: float = 0.03) -> GaussianMixture:
+    """Many small Gaussians, far apart: a prior with gaps, for data with gaps.
+
+    A continuous G turns a connected prior into a connected shape, so some of its samples lie
+    between the modes. Here the bridges may fall where the prior has no mass. The codes are
+    drawn once, from a normal distribution, and know nothing of the data. In DeLiGAN (Gurumurthy
+    et al. 2017) such a prior is learned, with about as many parts as the data has modes.
+
+    Args:
+        dim: dimension of z; in many dimensions random codes lie far apart.
+        codes: number of Gaussians; many more than modes, so that each mode gets its share.
+        std: width of each; the whole has mean 0 and variance 1 along each axis.
+
+    Raises:
+        ValueError: there are fewer than two codes, or the width is not between 0 and 1.
+    """
+    if codes < 2:
+        raise ValueError(f"codes = {codes!r}: must be at least 2")
+    if not 0 < std < 1:
+        raise ValueError(f"std = {std!r}: must be between 0 and 1")
+    centers = torch.randn(codes, dim, generator=Generator().manual_seed(0))
+    centers = (centers - centers.mean(dim=0)) / centers.std(dim=0, correction=0)
+    return GaussianMixture(math.sqrt(1 - std**2) * centers, std)
+
+
 def ring(modes: int = 8, radius: float = 1.0, std: float = 0.01) -> GaussianMixture:
     """Gaussians evenly spaced on a circle; the defaults are PacGAN's (Lin et al. 2018, §4.1)."""
     if modes < 1:
@@ -285,10 +310,11 @@ TARGETS: dict[str, Callable[[], GaussianMixture]] = {
     "spiral": spiral,
 }
 
-#: The noise priors a menu offers; each takes the dimension of z.
+#: The noise priors by name; each takes the dimension of z.
 PRIORS: dict[str, Callable[[int], GaussianMixture | Uniform]] = {
     "normal": normal,
     "uniform": uniform,
+    "codebook": codebook,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
@@ -30,6 +31,8 @@ def mlp(
     batch_norm: bool = False,
     spectral_norm: bool = False,
     minibatch_std: bool = False,
+    fourier: int = 0,
+    frequencies: tuple[float, float] = (0.3, 8.0),
 ) -> nn.Sequential:
     """A multilayer perceptron, samples ``(batch, inputs)`` to ``(batch, outputs)``.
 
@@ -42,6 +45,8 @@ def mlp(
         batch_norm: normalise each hidden layer over the batch (Ioffe & Szegedy 2015).
         spectral_norm: divide each weight by its largest singular value (Miyato et al. 2018).
         minibatch_std: for a discriminator; its last layer sees :class:`MinibatchStd`, too.
+        fourier: waves in :class:`FourierFeatures` of the input; 0 for none.
+        frequencies: of the longest and of the shortest wave.
 
     Raises:
         ValueError: a size is not positive, or the activation is unknown.
@@ -60,6 +65,9 @@ def mlp(
         return layer
 
     layers: list[nn.Module] = []
+    if fourier:
+        layers.append(FourierFeatures(inputs, fourier, frequencies))
+        inputs += 2 * fourier
     for fan_in, fan_out in pairwise([inputs, *[width] * depth]):
         # Batch norm subtracts the mean, and any bias with it.
         layers.append(linear(fan_in, fan_out, bias=not batch_norm))
@@ -105,6 +113,40 @@ class SpectralNorm(nn.Module):
         if self.training:
             self.right.copy_(F.normalize(matrix.mT @ left, dim=0))
         return F.normalize(matrix @ self.right, dim=0)
+
+
+class FourierFeatures(nn.Module):
+    """Show a network its input as waves, too (Tancik et al. 2020), so that it sees fine detail.
+
+    Each wave has a direction of its own, drawn at random, and gives a sine and a cosine. The
+    frequencies are evenly spaced on a logarithmic scale. Nothing here is trained.
+
+    Args:
+        inputs: number of features of a sample.
+        waves: number of waves.
+        frequencies: the lowest and the highest, in radians per unit of the input.
+
+    Raises:
+        ValueError: there are no waves, or the frequencies are not positive and in order.
+    """
+
+    waves: Tensor
+
+    def __init__(self, inputs: int, waves: int, frequencies: tuple[float, float]) -> None:
+        super().__init__()
+        low, high = frequencies
+        if waves < 1:
+            raise ValueError(f"waves = {waves!r}: must be at least 1")
+        if not 0 < low <= high < math.inf:
+            raise ValueError(f"frequencies = {frequencies!r}: two numbers, 0 < low ≤ high")
+        directions = F.normalize(torch.randn(inputs, waves), dim=0)
+        lengths = torch.linspace(math.log(low), math.log(high), waves).exp()
+        self.register_buffer("waves", directions * lengths)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add the features: ``(batch, inputs)`` to ``(batch, inputs + 2 × waves)``."""
+        phase = x @ self.waves
+        return torch.cat([x, phase.sin(), phase.cos()], dim=-1)
 
 
 class Ensemble(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -17,6 +18,7 @@ from gan_course.distributions import (
     GaussianMixture,
     Source,
     Uniform,
+    codebook,
     drawn,
     grid,
     normal,
@@ -216,12 +218,22 @@ def test_empirical_draws_its_own_rows_evenly() -> None:
 @pytest.mark.parametrize("dim", [1, 2, 5])
 def test_priors_are_standard(name: str, dim: int) -> None:
     z = PRIORS[name](dim).sample((5000,), seeded())
-    variance = {"normal": 1.0, "uniform": 1 / 3}[name]
+    variance = {"normal": 1.0, "uniform": 1 / 3, "codebook": 1.0}[name]
     torch.testing.assert_close(z.mean(0), torch.zeros(dim), rtol=0, atol=0.06)
     torch.testing.assert_close(z.var(0), torch.full((dim,), variance), rtol=0.08, atol=0)
 
 
+def test_a_codebook_has_gaps_of_many_widths() -> None:
+    prior = codebook()
+    gaps = torch.cdist(prior.centers, prior.centers).fill_diagonal_(math.inf).min(dim=1).values
+    radius = prior.std * math.sqrt(prior.event_shape[0])  # where nearly all of a code's mass lies
+    assert prior.centers.shape == (256, 64)
+    assert bool((gaps > 10 * radius).all())
+
+
 BAD: dict[str, tuple[Callable[[], object], str]] = {
+    "one code": (lambda: codebook(2, codes=1), r"codes = 1: must be at least 2"),
+    "codes without gaps": (lambda: codebook(2, std=1.0), r"std = 1.0: must be between 0 and 1"),
     "centers 3-D": (lambda: GaussianMixture(torch.zeros(2, 2, 2), 1.0), r"centers .*\(2, 2, 2\)"),
     "centers empty": (lambda: GaussianMixture(torch.zeros(0, 2), 1.0), r"centers .*\(0, 2\)"),
     "std zero": (lambda: ring(std=0.0), r"std = 0.0: must be positive"),

@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.utils import parametrizations
 
-from gan_course.networks import ACTIVATIONS, Ensemble, Solo, mlp
+from gan_course.networks import ACTIVATIONS, Ensemble, FourierFeatures, Solo, mlp
 
 RUNS, BATCH = 3, 16
 Build = Callable[[], nn.Module]
@@ -60,6 +60,7 @@ NETWORKS: dict[str, Build] = {
     "spectral norm": lambda: mlp(2, 3, width=16, spectral_norm=True),
     "both norms": lambda: mlp(2, 3, width=16, batch_norm=True, spectral_norm=True),
     "minibatch std": lambda: mlp(2, 3, width=16, minibatch_std=True),
+    "waves": lambda: mlp(2, 3, width=16, fourier=4),
     "convolutional": convolutional,
     "spectral convolution": spectral_convolution,
     "nested": lambda: nn.Sequential(mlp(2, 4, width=8), nn.Sequential(nn.LayerNorm(4))),
@@ -117,6 +118,11 @@ def test_mlp_options_add_what_they_name() -> None:
         ({"inputs": 1, "outputs": 0}, "outputs = 0"),
         ({"inputs": 1, "outputs": 1, "width": 0}, "width = 0"),
         ({"inputs": 1, "outputs": 1, "depth": -1}, "depth"),
+        ({"inputs": 1, "outputs": 1, "fourier": -1}, "waves = -1"),
+        (
+            {"inputs": 1, "outputs": 1, "fourier": 1, "frequencies": (2, 1)},
+            r"frequencies = \(2, 1\)",
+        ),
         ({"inputs": 1, "outputs": 1, "activation": "swish"}, "activation = 'swish': .*relu"),
     ],
 )
@@ -141,6 +147,17 @@ def test_samples_that_are_all_alike_have_a_spread_with_a_gradient() -> None:
     x = torch.ones(5, 2, requires_grad=True)
     mlp(2, 1, minibatch_std=True)(x).sum().backward()
     assert x.grad.isfinite().all()
+
+
+def test_waves_are_sines_and_cosines_of_the_input_along_random_directions() -> None:
+    torch.manual_seed(0)
+    layer = FourierFeatures(2, 3, (0.5, 8.0))
+    torch.testing.assert_close(layer.waves.norm(dim=0), torch.tensor([0.5, 2.0, 8.0]))
+    x = batch(0, 5, 2)
+    phases = [x[:, 0] * layer.waves[0, i] + x[:, 1] * layer.waves[1, i] for i in range(3)]
+    columns = [*x.T, *(phase.sin() for phase in phases), *(phase.cos() for phase in phases)]
+    torch.testing.assert_close(layer(x), torch.stack(columns, dim=1))
+    assert not list(layer.parameters())
 
 
 # -- spectral norm --------------------------------------------------------------------

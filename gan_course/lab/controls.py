@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_course.distributions import PRIORS, TARGETS, GaussianMixture, ring
+from gan_course.distributions import TARGETS, GaussianMixture, ring
 from gan_course.losses import LOSSES
 from gan_course.penalties import PENALTIES
 
@@ -148,7 +148,7 @@ def _network_controls() -> Iterator[Control]:
     yield Control(
         "prior",
         "prior on z",
-        list(PRIORS),
+        ["normal", "uniform"],  # the manifold's grid needs a prior without gaps
         "normal",
         "Noise",
         "Where the noise comes from. G has to bend it into the data: watch the manifold.",
