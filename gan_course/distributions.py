@@ -224,7 +224,7 @@ def uniform(dim: int = 2) -> Uniform:
     return Uniform(-torch.ones(dim), torch.ones(dim))
 
 
-def codebook(dim: int = 64, codes: int = 256, std: float = 0.03) -> GaussianMixture:
+def codebook(dim: int = 64, codes: int = 256, std: float = 0.02) -> GaussianMixture:
     """Many small Gaussians, far apart: a prior with gaps, for data with gaps.
 
     A continuous G turns a connected prior into a connected shape, so some of its samples lie
