@@ -1,0 +1,137 @@
+"""A step that is compiled or captured is the step that runs operation by operation."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from toys import Poison, state
+
+from gan_course.distributions import Source, normal, ring
+from gan_course.networks import Ensemble, mlp
+from gan_course.training import NonFiniteError, Record, Settings, Trainer
+
+try:
+    from torch._inductor.cpp_builder import get_cpp_compiler
+
+    get_cpp_compiler()
+    MISSING = ""
+except (ImportError, RuntimeError) as error:
+    MISSING = str(error)
+
+compiled = pytest.mark.skipif(bool(MISSING), reason=f"no C++ compiler: {MISSING}")
+captured = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+def build(
+    program: str,
+    runs: int | None = None,
+    *,
+    data: Source | None = None,
+    device: str = "cpu",
+    **settings: object,
+) -> Trainer:
+    torch.manual_seed(0)
+    players = [
+        network() if runs is None else Ensemble(network, runs)
+        for network in (lambda: mlp(2, 2, width=8, depth=1), lambda: mlp(2, 1, width=8, depth=1))
+    ]
+    return Trainer(
+        *players,
+        data or ring(),
+        normal(2),
+        Settings(**({"batch": 16} | settings)),
+        device=device,
+        program=program,
+    )
+
+
+def assert_alike(ours: Trainer, eager: Trainer) -> None:
+    for (name, found), expected in zip(state(ours).items(), state(eager).values(), strict=True):
+        error = (found.cpu().double() - expected.cpu().double()).norm()
+        assert error <= 1e-5 * expected.double().norm(), name
+    assert ours.steps == eager.steps
+    assert ours.frozen.tolist() == eager.frozen.tolist()
+    for player, adam in ours._adam.items():
+        assert int(adam.steps) == int(eager._adam[player].steps)
+
+
+@compiled
+def test_a_compiled_training_follows_the_eager_one():
+    ours, eager = build("compiled", k=2), build("eager", k=2)
+    calls, program = [], ours._program
+    ours._program = lambda draws: (calls.append(len(draws)), program(draws))[1]
+    history, expected = ours.train(23), eager.train(23)
+    assert calls == [2] * 11  # the step that is left over runs as it is
+    for quantity in Record._fields:
+        torch.testing.assert_close(history[quantity], expected[quantity], rtol=1e-5, atol=1e-6)
+    assert_alike(ours, eager)
+
+
+@compiled
+@pytest.mark.parametrize("spoiled", [[5], slice(None)], ids=["one run", "all runs"])
+def test_a_compiled_ensemble_stops_where_the_eager_one_does(spoiled: list[int] | slice):
+    settings = {
+        "averaging": 0.9,
+        "clip": 0.5,
+        "discriminator_rate": [1e-3 * r for r in range(1, 9)],
+    }
+    ours, eager = (
+        build(program, 8, data=Poison(ring(), at=[12], spoiled=spoiled), **settings)
+        for program in ("compiled", "eager")
+    )
+    if isinstance(spoiled, slice):
+        for one in (ours, eager):
+            with pytest.raises(NonFiniteError, match="step 12: the discriminator's"):
+                one.train(20)
+    else:
+        ours.train(11)
+        good = state(ours)
+        history, expected = ours.train(9), eager.train(20)
+        assert ours.frozen.nonzero().tolist() == [[5]]
+        for name, tensor in state(ours).items():
+            assert torch.equal(tensor[5], good[name][5]), name
+        others = [run for run in range(8) if run != 5]
+        for quantity in Record._fields:
+            torch.testing.assert_close(
+                history[quantity][:, others], expected[quantity][11:, others], rtol=1e-4, atol=1e-6
+            )
+    assert_alike(ours, eager)
+
+
+def test_a_missing_compiler_is_named(monkeypatch: pytest.MonkeyPatch):
+    builder = pytest.importorskip("torch._inductor.cpp_builder")
+
+    def missing() -> str:
+        raise RuntimeError("No working C++ compiler found in cpp.cxx: (None, 'g++')")
+
+    monkeypatch.setattr(builder, "get_cpp_compiler", missing)
+    message = r"program = 'compiled' needs a C\+\+ compiler, .*: No working C\+\+ compiler found"
+    with pytest.raises(ValueError, match=message):
+        build("compiled")
+
+
+@captured
+@pytest.mark.gpu
+@pytest.mark.parametrize("runs", [None, 8])
+def test_a_captured_training_follows_the_eager_one(runs: int | None):
+    ours, eager = (
+        build(program, runs, device="cuda", averaging=0.9) for program in ("captured", "eager")
+    )
+    for changes in ({}, {"generator_rate": 3e-3}, {"averaging": 0.0}, {"averaging": 0.5, "k": 2}):
+        for one in (ours, eager):
+            one.set(**changes)
+        history, expected = ours.train(43), eager.train(43)
+        for quantity in Record._fields:
+            torch.testing.assert_close(history[quantity], expected[quantity], rtol=1e-4, atol=1e-5)
+        assert_alike(ours, eager)
+
+
+def test_captured_steps_need_cuda():
+    with pytest.raises(ValueError, match=r"program = 'captured' on cpu: .* need a CUDA device"):
+        build("captured")
+
+
+def test_an_unknown_program_is_named():
+    message = r"program = 'fast': choose one of \['captured', 'compiled', 'eager'\]"
+    with pytest.raises(ValueError, match=message):
+        build("fast")
