@@ -35,8 +35,8 @@ FAULTS = {
     ),
     "generator's sign flipped in the trainer": Fault(
         "training.py",
-        "loss = objective.generator(",
-        "loss = -objective.generator(",
+        "loss = objective.generator(None",
+        "loss = -objective.generator(None",
         "test_training.py::test_step_is_algorithm_1_bit_for_bit",
     ),
     "detach forgotten": Fault(
@@ -47,8 +47,8 @@ FAULTS = {
     ),
     "k ignored": Fault(
         "training.py",
-        "for _ in range(self.settings.k):",
-        "for _ in range(1):",
+        "self._draw_for_discriminator() for _ in range(k)",
+        "self._draw_for_discriminator() for _ in range(1)",
         "test_training.py::test_discriminator_moves_k_times_and_generator_once",
     ),
     "mean taken over runs in a loss": Fault(
@@ -59,8 +59,8 @@ FAULTS = {
     ),
     "mean taken over runs in the trainer": Fault(
         "training.py",
-        "torch.autograd.grad(loss.sum(), adam",
-        "torch.autograd.grad(loss.mean(), adam",
+        "torch.autograd.grad(loss, adam.parameters, self._ones)",
+        "torch.autograd.grad(loss, adam.parameters, self._ones / self.runs)",
         "test_training.py::test_run_i_follows_the_plain_network[plain-mlp]",
     ),
     "penalty without its factor": Fault(
@@ -71,8 +71,8 @@ FAULTS = {
     ),
     "penalty without its weight": Fault(
         "training.py",
-        "loss = loss + weight * penalty",
-        "loss = loss + penalty",
+        "loss = loss + weight * PENALTIES[name](",
+        "loss = loss + PENALTIES[name](",
         "test_training.py::test_penalty_is_added_with_its_weight",
     ),
     "fake half of D's loss dropped": Fault(
@@ -96,21 +96,121 @@ FAULTS = {
     ),
     "a bad loss let through": Fault(
         "training.py",
-        "self.frozen | ~(loss.detach() + norms).isfinite()",
-        "self.frozen",
+        "self.frozen |= ~(loss.abs() + norms < math.inf)",
+        "self.frozen |= False",
         "test_training.py::test_a_bad_loss_never_reaches_the_weights",
     ),
     "a frozen run moves on": Fault(
         "training.py",
-        "                tensor[runs] = old[runs]\n",
-        "                pass\n",
+        "tensor.copy_(torch.where(self._frozen_in(tensor), old, tensor))",
+        "pass",
         "test_training.py::test_a_frozen_run_keeps_its_last_good_state",
     ),
-    "a gradient not laid out as its weight": Fault(
+    "Adam moves a copy of the weights": Fault(
         "training.py",
-        "    return torch.empty_like(parameter).copy_(gradient)\n",
-        "    return gradient\n",
-        "test_training.py::test_run_i_follows_the_plain_network[plain-mlp]",
+        "parameter.data = part.view(parameter.shape)",
+        "parameter.data = part.reshape(parameter.shape).clone()",
+        "test_training.py::test_rates_belong_to_their_players",
+    ),
+    "Adam's count goes on after a refused update": Fault(
+        "training.py",
+        "adam.steps.copy_(torch.where(self.frozen.all(), steps, adam.steps))",
+        "pass",
+        "test_remedies.py::test_adams_count_is_that_of_the_updates_made",
+    ),
+    "packing after joining real and generated": Fault(
+        "training.py",
+        "return real if real is None else pack(real, packing), pack(fake, packing)",
+        "if real is None:\n            return real, pack(fake, packing)\n"
+        "        return pack(torch.stack([real, fake], 2).flatten(1, 2), packing).chunk(2, dim=1)",
+        "test_remedies.py::test_a_pack_is_all_real_or_all_generated",
+    ),
+    "the features of a pack in turn": Fault(
+        "training.py",
+        "return x.reshape(x.shape[0], -1,",
+        "x = x.unflatten(1, (-1, packing)).transpose(2, 3)\n    return x.reshape(x.shape[0], -1,",
+        "test_remedies.py::test_a_pack_is_its_samples_side_by_side",
+    ),
+    "a weight between packs for each sample": Fault(
+        "training.py",
+        "mix = mixing_weights(pack(real, self.settings.packing), self.random)",
+        "mix = mixing_weights(real, self.random).expand_as(real)\n"
+        "            mix = pack(mix, self.settings.packing)",
+        "test_remedies.py::test_wgan_gp_looks_between_packs_with_one_weight_each",
+    ),
+    "real and generated share a batch": Fault(
+        "training.py",
+        "if self._apart:",
+        "if False:",
+        "test_remedies.py::test_real_and_generated_never_share_a_batch",
+    ),
+    "spread with n - 1": Fault(
+        "networks.py",
+        "x.var(dim=0, correction=0)",
+        "x.var(dim=0, correction=1)",
+        "test_networks.py::test_the_last_layer_sees_the_spread_of_its_batch",
+    ),
+    "unrolling that does not bring D back": Fault(
+        "training.py",
+        "                weights = weights.clamp(-clip, clip)\n        return weights\n",
+        "                weights = weights.clamp(-clip, clip)\n"
+        "        self.weights.copy_(weights.detach())\n        return weights\n",
+        "test_remedies.py::test_looking_ahead_leaves_the_discriminator_where_it_is",
+    ),
+    "unrolling that moves D's buffers": Fault(
+        "training.py",
+        "{name: buffer.clone() for name, buffer in self.discriminator",
+        "{name: buffer for name, buffer in self.discriminator",
+        "test_remedies.py::test_looking_ahead_leaves_the_discriminator_where_it_is",
+    ),
+    "unrolling without its second derivative": Fault(
+        "training.py",
+        "            return gradient\n\n        rate,",
+        "            return gradient.detach() + 0 * weights\n\n        rate,",
+        "test_remedies.py::test_unrolled_gradient_is_the_finite_difference",
+    ),
+    "unrolling without clipping": Fault(
+        "training.py",
+        "                weights = weights.clamp(-clip, clip)\n",
+        "                pass\n",
+        "test_remedies.py::test_unrolled_gradient_is_the_finite_difference",
+    ),
+    "clipping on one side": Fault(
+        "training.py",
+        "weights.clamp_(-clip, clip)",
+        "weights.clamp_(max=clip)",
+        "test_remedies.py::test_every_weight_of_the_discriminator_is_within_its_bound_after_each_step",
+    ),
+    "clipping after a refused update": Fault(
+        "training.py",
+        "            adam.steps.copy_(torch.where(",
+        "            if clip:\n                adam.weights.clamp_(-clip, clip)\n"
+        "            adam.steps.copy_(torch.where(",
+        "test_remedies.py::test_a_step_that_is_refused_clips_nothing",
+    ),
+    "real and generated with the same instance noise": Fault(
+        "training.py",
+        "(real + blur, self._blur())",
+        "(real + blur, blur)",
+        "test_remedies.py::test_all_that_the_discriminator_sees_has_noise_of_its_own",
+    ),
+    "the generator judged without instance noise": Fault(
+        "training.py",
+        "return Batch(noise, blur=self._blur())",
+        "return Batch(noise)",
+        "test_remedies.py::test_all_that_the_discriminator_sees_has_noise_of_its_own",
+    ),
+    "every run at the rate of the first": Fault(
+        "training.py",
+        "torch.tensor(list(rate), ",
+        "torch.tensor([rate[0]] * self.runs, ",
+        "test_remedies.py::test_each_run_learns_at_its_own_rate",
+    ),
+    "a schedule one step ahead": Fault(
+        "training.py",
+        "value(self.steps) for",
+        "value(self.steps + 1) for",
+        "test_remedies.py::test_a_schedule_sets_the_rate_of_each_step",
     ),
     "a ring that doubles a mode": Fault(
         "distributions.py",
