@@ -17,24 +17,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from numbers import Real
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.func import functional_call
 from tqdm.auto import tqdm
 
+from gan_course.adam import Adam, flatten_weights
 from gan_course.distributions import Source, normal
 from gan_course.losses import LOSSES
 from gan_course.networks import Ensemble, Solo, mixes_samples
 from gan_course.penalties import PENALTIES, Critic, mixing_weights
+from gan_course.programs import PROGRAMS, Draws, Program
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-#: Added to Adam's root, as everywhere.
-EPSILON = 1e-8
 
 
 class NonFiniteError(ArithmeticError):
@@ -76,7 +74,8 @@ class Settings:
             0 for none.
         packing: samples that D judges at once (Lin et al. 2018, PacGAN), side by side in its
             input; a divisor of ``batch``.
-        unroll: steps of D that G looks ahead (Metz et al. 2017); 0 for none.
+        unroll: steps of D that G looks ahead (Metz et al. 2017); 0 for none. The points where
+            R2 and WGAN-GP measure do not move with G then.
         instance_noise: standard deviation of normal noise on all that D sees, real and
             generated (Sønderby et al. 2017).
         averaging: decay of the exponential average of G's weights; 0 keeps none.
@@ -211,109 +210,6 @@ class History:
         return frame.astype({"frozen": bool}).reset_index()
 
 
-class Adam:
-    """Adam (Kingma & Ba 2015, algorithm 1) for one network.
-
-    The network's weights become views of one tensor, so that a step, a norm or an average is
-    one operation, however many layers there are.
-
-    Attributes:
-        parameters: the weights it moves, as the network has them.
-        weights: the same memory as one tensor, shape ``(runs, weights of one run)``.
-        state: the weights and their two moments, of that shape.
-        steps: number of steps taken.
-    """
-
-    def __init__(self, network: nn.Module, runs: int) -> None:
-        self.parameters: list[nn.Parameter] = [p for p in network.parameters() if p.requires_grad]
-        self.weights = _flatten(self.parameters, runs)
-        mean, square = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
-        self.state: list[Tensor] = [self.weights, mean, square]
-        self.steps = torch.zeros((), device=self.weights.device)
-
-    @torch.no_grad()
-    def step(
-        self, gradient: Tensor, rate: Tensor, betas: tuple[float, float], clip: float = 0.0
-    ) -> None:
-        """Move the weights down the gradient, of shape ``(runs, weights)``.
-
-        Args:
-            gradient: of every weight.
-            rate: one number for all runs, or one for each, shape ``(runs, 1)``.
-            betas: decay rates of the two moments.
-            clip: bound on each weight after the step; 0 for none.
-        """
-        weights, mean, square = self.state
-        self.steps += 1
-        if rate.dim() == 0 and not torch.compiler.is_compiling():
-            # torch.optim.Adam(fused=True) ends in this call. Around networks as small as ours
-            # its bookkeeping takes four times as long as the step.
-            torch._fused_adam_(
-                [weights],
-                [gradient],
-                [mean],
-                [square],
-                [],
-                [self.steps],
-                lr=rate,
-                beta1=betas[0],
-                beta2=betas[1],
-                weight_decay=0.0,
-                eps=EPSILON,
-                amsgrad=False,
-                maximize=False,
-            )
-        else:  # the same for a rate of each run; a compiler fuses it anyway
-            mean.lerp_(gradient, 1 - betas[0])
-            square.lerp_(gradient.square(), 1 - betas[1])
-            root = (square / (1 - betas[1] ** self.steps)).sqrt() + EPSILON
-            weights -= rate / (1 - betas[0] ** self.steps) * mean / root
-        if clip:
-            weights.clamp_(-clip, clip)
-
-    def look_ahead(
-        self,
-        gradients: Callable[[Tensor], Tensor],
-        steps: int,
-        rate: Tensor,
-        betas: tuple[float, float],
-        clip: float = 0.0,
-    ) -> Tensor:
-        """The weights after more steps, as a differentiable function; nothing moves.
-
-        Args:
-            gradients: weights to their gradient, both ``(runs, weights)``.
-            steps: how many.
-            rate: as in :meth:`step`.
-            betas: decay rates of the two moments.
-            clip: as in :meth:`step`.
-        """
-        weights, mean, square = (tensor.detach().clone() for tensor in self.state)
-        weights.requires_grad_()
-        for ahead in range(1, steps + 1):
-            gradient, t = gradients(weights), self.steps + ahead
-            mean = betas[0] * mean + (1 - betas[0]) * gradient
-            square = betas[1] * square + (1 - betas[1]) * gradient.square()
-            # The small number goes under the root, which has no derivative at 0.
-            root = (square / (1 - betas[1] ** t) + EPSILON**2).sqrt()
-            weights = weights - rate * mean / (1 - betas[0] ** t) / root
-            if clip:
-                weights = weights.clamp(-clip, clip)
-        return weights
-
-
-def _flatten(parameters: Sequence[nn.Parameter], runs: int) -> Tensor:
-    """Move weights into one tensor ``(runs, weights)`` of which they become views."""
-    kinds = {(p.dtype, p.device) for p in parameters}
-    if len(kinds) != 1:
-        raise ValueError(f"the network's weights are {kinds}: expected one dtype on one device")
-    flat = torch.cat([p.detach().reshape(runs, -1) for p in parameters], dim=1)
-    sizes = [p.numel() // runs for p in parameters]
-    for parameter, part in zip(parameters, torch.split(flat, sizes, dim=1), strict=True):
-        parameter.data = part.view(parameter.shape)
-    return flat
-
-
 class Batch(NamedTuple):
     """All that is random in one update, drawn before it."""
 
@@ -420,7 +316,7 @@ class Trainer:
         elif self.averaged is None:
             self.averaged = copy.deepcopy(self.generator)
             parameters = [p for p in self.averaged.parameters() if p.requires_grad]
-            self._average = _flatten(parameters, self.runs)
+            self._average = flatten_weights(parameters, self.runs)
 
     def _rate(self, name: str) -> Tensor:
         rate = getattr(self.settings, name)
@@ -458,7 +354,7 @@ class Trainer:
         self._raise_if_all_stopped("generator", frozen)
         return step
 
-    def _steps(self, draws: Sequence[Sequence[Batch]]) -> Tensor:
+    def _steps(self, draws: Draws) -> Tensor:
         """Take steps on their batches; return their records, ``(steps, quantities, runs)``.
 
         This is all of the arithmetic: what a program compiles or captures.
@@ -488,9 +384,10 @@ class Trainer:
         assert real is not None
         loss, real_logits, fake_logits = self._discriminator_loss(self.logits, real, fake, batch)
         gradient = self._descend("discriminator", loss, buffers, self.settings.clip)
-        with torch.no_grad():
-            believed = torch.stack([real_logits, fake_logits]).sigmoid().mean(dim=-1)
-        return DiscriminatorStep(loss.detach(), gradient, believed[0], believed[1])
+        real_belief, fake_belief = (
+            a.detach().sigmoid().mean(dim=1) for a in (real_logits, fake_logits)
+        )
+        return DiscriminatorStep(loss.detach(), gradient, real_belief, fake_belief)
 
     def _generator_step(self, batch: Batch) -> GeneratorStep:
         objective, buffers = LOSSES[self.settings.loss], self._snapshot()
@@ -616,20 +513,19 @@ class Trainer:
         gradients = torch.autograd.grad(loss, adam.parameters, self._ones)
         gradient = torch.cat([part.reshape(self.runs, -1) for part in gradients], dim=1)
         norms: Tensor = torch.linalg.vector_norm(gradient, dim=1)
-        with torch.no_grad():
-            self.frozen |= ~(loss.abs() + norms < math.inf)  # also where it is NaN
-            # A GPU would have to wait for the answer, and a program cannot: they always restore.
-            wait = self.device.type == "cpu" and not torch.compiler.is_compiling()
-            if wait and not self.frozen.any():
-                adam.step(gradient, self._rates[player], self.settings.betas, clip)
-                return norms
-            steps = adam.steps.clone()
-            before = list(zip(self._buffers, buffers, strict=True))
-            before += [(tensor, tensor.clone()) for tensor in adam.state]
+        self.frozen |= (loss.detach() + norms) * 0 != 0  # 0 × ∞ is NaN, too
+        # A GPU would have to wait for the answer, and a program cannot: they always restore.
+        wait = self.device.type == "cpu" and not torch.compiler.is_compiling()
+        if wait and not self.frozen.any():
             adam.step(gradient, self._rates[player], self.settings.betas, clip)
-            for tensor, old in before:
-                tensor.copy_(torch.where(self._frozen_in(tensor), old, tensor))
-            adam.steps.copy_(torch.where(self.frozen.all(), steps, adam.steps))
+            return norms
+        steps = adam.steps.clone()
+        before = list(zip(self._buffers, buffers, strict=True))
+        before += [(tensor, tensor.clone()) for tensor in adam.state]
+        adam.step(gradient, self._rates[player], self.settings.betas, clip)
+        for tensor, old in before:
+            tensor.copy_(torch.where(self._frozen_in(tensor), old, tensor))
+        adam.steps.copy_(torch.where(self.frozen.all(), steps, adam.steps))
         return norms
 
     def _snapshot(self) -> list[Tensor]:
@@ -796,96 +692,6 @@ def pack(x: Tensor, packing: int) -> Tensor:
     if packing == 1:
         return x
     return x.reshape(x.shape[0], -1, packing * x.shape[2], *x.shape[3:])
-
-
-class _Captured:
-    """Steps as a CUDA graph: recorded once for given settings, then replayed."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        if trainer.device.type != "cuda":
-            raise ValueError(
-                f"program = 'captured' on {trainer.device}: CUDA graphs need a CUDA device"
-            )
-        self.trainer = trainer
-        self.key: object = None
-
-    def __call__(self, draws: Draws) -> Tensor:
-        # Rates are read from memory at every replay; anything else is part of the recording.
-        settings = replace(self.trainer.settings, discriminator_rate=1.0, generator_rate=1.0)
-        memory = [rate.data_ptr() for rate in self.trainer._rates.values()]
-        if self.trainer.averaged is not None:
-            memory.append(self.trainer._average.data_ptr())
-        key = settings, memory
-        if self.key != key:
-            self._record(draws[0])
-            self.key = key
-        records = []
-        for batches in draws:
-            for held, drawn in zip(self.batches, batches, strict=True):
-                for to, value in zip(held, drawn, strict=True):
-                    if to is not None and value is not None:
-                        to.copy_(value)
-            self.graph.replay()
-            records.append(self.record.clone())
-        return torch.cat(records)
-
-    def _record(self, batches: Sequence[Batch]) -> None:
-        trainer = self.trainer
-        self.batches = copy.deepcopy(batches)
-        state = [trainer.frozen, *trainer._buffers]
-        for adam in trainer._adam.values():
-            state += [*adam.state, adam.steps]
-        if trainer.averaged is not None:
-            state += [trainer._average, *trainer.averaged.buffers()]
-        before = [tensor.clone() for tensor in state]
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(3):  # libraries choose their kernels and their workspace
-                trainer._steps([self.batches])
-        torch.cuda.current_stream().wait_stream(side)
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
-            self.record = trainer._steps([self.batches])
-        for tensor, old in zip(state, before, strict=True):
-            tensor.copy_(old)
-
-
-def _eager(trainer: Trainer) -> Program:
-    return trainer._steps
-
-
-def _compiled(trainer: Trainer) -> Program:
-    if trainer.device.type == "cpu":
-        from torch._inductor.cpp_builder import get_cpp_compiler  # noqa: PLC0415  # takes seconds
-
-        try:
-            get_cpp_compiler()
-        except RuntimeError as error:
-            raise ValueError(
-                f"program = 'compiled' needs a C++ compiler, such as g++ or clang++, on the path "
-                f"or named by the environment's CXX: {error}"
-            ) from None
-    # Without it, `torch.autograd.grad` would cut the step in pieces.
-    torch._dynamo.config.trace_autograd_ops = True
-    # Every trainer, and every change of settings, makes a version of one function.
-    torch._dynamo.config.recompile_limit = 64
-    # A call costs less from C++ than from Python.
-    options: dict[str, str | int | bool | Callable[..., Any]] = {
-        "cpp_wrapper": trainer.device.type == "cpu"
-    }
-    return torch.compile(trainer._steps, fullgraph=True, dynamic=False, options=options)
-
-
-Draws = Sequence[Sequence[Batch]]
-Program = Callable[[Draws], Tensor]
-
-#: How a trainer runs its steps, by name.
-PROGRAMS: dict[str, Callable[[Trainer], Program]] = {
-    "eager": _eager,
-    "compiled": _compiled,
-    "captured": _Captured,
-}
 
 
 def _stacked(record: Record) -> Tensor:
