@@ -3,7 +3,10 @@
 
 const FADED = 0.25;
 const SHADE = 0.5; // how strongly D's surface covers the paper
-const ACKNOWLEDGE_MS = 100;
+// At each message JupyterLab swaps the page's icon for that of a busy kernel, and Chromium keeps
+// some 40 KB of every swap. So acknowledge seldom (half of the window in `view.py`), and the last.
+const ACKNOWLEDGE_EVERY = 36;
+const ACKNOWLEDGE_MS = 1000;
 const SURVEY_MS = 90; // curves and wall change slowly, and cost more than the main view
 const SPEAK_MS = 1500; // a screen reader cannot follow thirty labels a second
 
@@ -956,12 +959,11 @@ function acknowledger(send) {
   return (number) => {
     clearTimeout(timer);
     const now = () => {
-      last = performance.now();
+      last = number;
       send({ kind: "acknowledge", number });
     };
-    const wait = ACKNOWLEDGE_MS - (performance.now() - last);
-    if (wait <= 0) now();
-    else timer = setTimeout(now, wait);
+    if (Math.abs(number - last) >= ACKNOWLEDGE_EVERY) now();
+    else timer = setTimeout(now, ACKNOWLEDGE_MS);
   };
 }
 

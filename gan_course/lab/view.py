@@ -15,7 +15,7 @@ from gan_course.lab.frames import Head, pack
 
 HERE = Path(__file__).parent
 #: Pictures that may be on their way; more are dropped before they are drawn.
-WINDOW = 24
+WINDOW = 72
 
 
 class View(anywidget.AnyWidget):
