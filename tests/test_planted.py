@@ -107,7 +107,7 @@ FAULTS = {
         "test_training.py::test_a_frozen_run_keeps_its_last_good_state",
     ),
     "Adam moves a copy of the weights": Fault(
-        "training.py",
+        "adam.py",
         "parameter.data = part.view(parameter.shape)",
         "parameter.data = part.reshape(parameter.shape).clone()",
         "test_training.py::test_rates_belong_to_their_players",
@@ -151,7 +151,7 @@ FAULTS = {
         "test_networks.py::test_the_last_layer_sees_the_spread_of_its_batch",
     ),
     "unrolling that does not bring D back": Fault(
-        "training.py",
+        "adam.py",
         "                weights = weights.clamp(-clip, clip)\n        return weights\n",
         "                weights = weights.clamp(-clip, clip)\n"
         "        self.weights.copy_(weights.detach())\n        return weights\n",
@@ -170,22 +170,22 @@ FAULTS = {
         "test_remedies.py::test_unrolled_gradient_is_the_finite_difference",
     ),
     "unrolling without clipping": Fault(
-        "training.py",
+        "adam.py",
         "                weights = weights.clamp(-clip, clip)\n",
         "                pass\n",
         "test_remedies.py::test_unrolled_gradient_is_the_finite_difference",
     ),
     "clipping on one side": Fault(
-        "training.py",
+        "adam.py",
         "weights.clamp_(-clip, clip)",
         "weights.clamp_(max=clip)",
         "test_remedies.py::test_every_weight_of_the_discriminator_is_within_its_bound_after_each_step",
     ),
     "clipping after a refused update": Fault(
         "training.py",
-        "            adam.steps.copy_(torch.where(",
-        "            if clip:\n                adam.weights.clamp_(-clip, clip)\n"
-        "            adam.steps.copy_(torch.where(",
+        "        adam.steps.copy_(torch.where(",
+        "        if clip:\n            adam.weights.clamp_(-clip, clip)\n"
+        "        adam.steps.copy_(torch.where(",
         "test_remedies.py::test_a_step_that_is_refused_clips_nothing",
     ),
     "real and generated with the same instance noise": Fault(
