@@ -513,7 +513,7 @@ class Trainer:
         gradients = torch.autograd.grad(loss, adam.parameters, self._ones)
         gradient = torch.cat([part.reshape(self.runs, -1) for part in gradients], dim=1)
         norms: Tensor = torch.linalg.vector_norm(gradient, dim=1)
-        self.frozen |= (loss.detach() + norms) * 0 != 0  # 0 × ∞ is NaN, too
+        self.frozen |= ~(loss.detach().abs() + norms < math.inf)  # also where it is NaN
         # A GPU would have to wait for the answer, and a program cannot: they always restore.
         wait = self.device.type == "cpu" and not torch.compiler.is_compiling()
         if wait and not self.frozen.any():
