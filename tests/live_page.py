@@ -7,8 +7,10 @@ from typing import Any
 
 from jupyter_browser import Lab
 from nbformat.v4 import new_code_cell
-from playwright.sync_api import Locator
+from playwright.sync_api import Locator, expect
 from test_browser import write
+
+expect.set_options(timeout=30_000)  # a busy machine is no failure
 
 START = """
 import torch

@@ -956,7 +956,7 @@ function renderLoop(view, acknowledge) {
 function acknowledger(send) {
   let last = 0;
   let timer = 0;
-  return (number) => {
+  const acknowledge = (number) => {
     clearTimeout(timer);
     const now = () => {
       last = number;
@@ -965,6 +965,7 @@ function acknowledger(send) {
     if (Math.abs(number - last) >= ACKNOWLEDGE_EVERY) now();
     else timer = setTimeout(now, ACKNOWLEDGE_MS);
   };
+  return { acknowledge, quiet: () => clearTimeout(timer) };
 }
 
 function onThemeChange(redraw) {
@@ -977,7 +978,8 @@ function onThemeChange(redraw) {
 function render({ model, el }) {
   const send = (message) => model.send(message);
   const view = mount(el, model.get("page"), send);
-  const loop = renderLoop(view, acknowledger(send));
+  const { acknowledge, quiet } = acknowledger(send);
+  const loop = renderLoop(view, acknowledge);
   const receive = (head, buffers) => {
     if (head.kind === "frame") loop.take(head, buffers[0]);
     if (head.kind === "failure") view.end(head.text);
@@ -986,6 +988,7 @@ function render({ model, el }) {
   // It was stopped, or its kernel has gone; a picture that is still on its way comes too late.
   const leave = () => {
     loop.stop();
+    quiet(); // nobody is left to hear it
     model.off("msg:custom", receive);
     view.end("This lab has ended. Run its cell again.");
   };
@@ -997,6 +1000,7 @@ function render({ model, el }) {
   send({ kind: "hello" });
   return () => {
     loop.stop();
+    quiet();
     themes.disconnect();
     sizes.disconnect();
     model.off("msg:custom", receive);
