@@ -384,7 +384,7 @@ def test_a_step_that_is_refused_clips_nothing(runs: int | None):
         assert (own["discriminator adam 0"][[0, 2, 3]].abs() <= 0.02).all()
 
 
-# -- instance noise: Sonderby et al. 2017 ---------------------------------------------
+# -- instance noise: Sønderby et al. 2017 ---------------------------------------------
 
 
 def blank(runs: int | None, **settings: object) -> Trainer:
