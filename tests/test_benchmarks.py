@@ -10,7 +10,7 @@ import pytest
 import torch
 from tools import ROOT, load
 
-run = load("benchmarks/run.py")
+run, report = load("benchmarks/run.py"), load("benchmarks/report.py")
 
 
 @pytest.mark.parametrize(("k", "r1"), [(1, 0.0), (3, 0.0), (1, 0.1)])
@@ -56,6 +56,13 @@ def test_the_bare_trainer_takes_the_same_steps() -> None:
     bare.train(3)
     for one, other in zip(ours.generator.parameters(), bare.generator.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+def test_the_page_shows_the_record() -> None:
+    record = json.loads((ROOT / "benchmarks" / "results" / "cpu.json").read_text("utf-8"))
+    page = (ROOT / "benchmarks" / "README.md").read_text("utf-8")
+    assert report.insert(page, record) == page, "run python benchmarks/report.py"
+    assert "GAN-steps" in report.report(record)
 
 
 def test_committed_results_name_their_machine() -> None:
