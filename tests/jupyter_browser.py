@@ -210,7 +210,10 @@ _CROWDED = r"""() => {
     const words = e => e.selectedOptions?.[0]?.textContent ?? (e.value || e.textContent).trim();
     const name = e => `${e.tagName} ${e.className || e.parentElement.className} ` +
         `"${words(e).slice(0, 40)}"`;
-    const seen = e => e.checkVisibility() && e.getClientRects().length > 0;
+    const seen = e => {
+        const box = e.getBoundingClientRect();
+        return e.checkVisibility() && box.width > 0 && box.bottom > 0 && box.top < innerHeight;
+    };
     const wide = '.jp-RenderedMarkdown, .jp-OutputArea-output';
     for (const e of [...document.querySelectorAll(wide)].filter(seen)) {
         if (e.scrollWidth > e.clientWidth + 1) said.push(`wider than its place: ${name(e)}`);
