@@ -197,7 +197,8 @@ def complete(*layers: Cell) -> Cell:
         chosen |= {key: layer[both] for key, both in general.items() if both in layer}
         chosen |= {key: value for key, value in layer.items() if key not in general.values()}
     for name in {key.split(".")[1] for key in chosen if key.startswith("schedule.")} & set(chosen):
-        raise ValueError(f"{name} = {chosen[name]!r}: no effect, there is a schedule.{name}")
+        if chosen[name] != required[name]:  # a record's note says the defaults, too
+            raise ValueError(f"{name} = {chosen[name]!r}: no effect, there is a schedule.{name}")
     cell = required | chosen
     for key in ("steps", "runs", "samples", "prior.dim"):
         if cell[key] < 1:
@@ -452,7 +453,9 @@ def record(
         "program": program,
         "grid": grid,
         "variants": variants,
-        "settings": {  # what all cells share
+        # What the file says for all, which a variant may change, and all else that the cells share.
+        "settings": {key: value for key, value in flat(arguments).items() if key not in flat(grid)}
+        | {
             key: value
             for key, value in first.items()
             if all(other.get(key) == value for other in others)
