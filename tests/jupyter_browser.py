@@ -210,16 +210,17 @@ _CROWDED = r"""() => {
     const words = e => e.selectedOptions?.[0]?.textContent ?? (e.value || e.textContent).trim();
     const name = e => `${e.tagName} ${e.className || e.parentElement.className} ` +
         `"${words(e).slice(0, 40)}"`;
-    const seen = e => {
+    const seen = e => e.checkVisibility() && e.getClientRects().length > 0;
+    const onScreen = e => {
         const box = e.getBoundingClientRect();
-        return e.checkVisibility() && box.width > 0 && box.bottom > 0 && box.top < innerHeight;
+        return seen(e) && box.bottom > 0 && box.top < innerHeight;
     };
     const wide = '.jp-RenderedMarkdown, .jp-OutputArea-output';
-    for (const e of [...document.querySelectorAll(wide)].filter(seen)) {
+    for (const e of [...document.querySelectorAll(wide)].filter(onScreen)) {
         if (e.scrollWidth > e.clientWidth + 1) said.push(`wider than its place: ${name(e)}`);
     }
     const pen = document.createElement('canvas').getContext('2d');
-    for (const lab of [...document.querySelectorAll('.gan-lab')].filter(seen)) {
+    for (const lab of [...document.querySelectorAll('.gan-lab')].filter(onScreen)) {
         const edge = lab.getBoundingClientRect();
         const things = [...lab.querySelectorAll('*')].filter(seen).filter(e =>
             ['CANVAS', 'INPUT', 'SELECT', 'BUTTON'].includes(e.tagName) ||
