@@ -27,7 +27,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from gan_course.distributions import normal, ring
 from gan_course.networks import Ensemble, mlp
@@ -295,12 +296,27 @@ def multiplication_rate(threads: int, device: str, seconds: float = 1.0) -> floa
     return best
 
 
+class Operations(TorchDispatchMode):
+    """Counts floating-point operations; ``FlopCounterMode`` cannot see a gradient's gradient."""
+
+    total = 0.0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Run an operation; add its count if it is a matrix product."""
+        out = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func._overloadpacket)
+        self.total += count(*args, **(kwargs or {}), out_val=out) if count else 0
+        return out
+
+
 def operations(width: int, k: int, r1: float) -> float:
     """Floating-point operations that the matrix products of one GAN-step take."""
     ours = trainer(width, k, r1)
-    with FlopCounterMode(display=False) as counter:
+    with Operations() as counter:
         ours.step()
-    return float(counter.get_total_flops())
+    return counter.total
 
 
 def _peak(width: int, runs: int | None, program: str, results: Any) -> None:
