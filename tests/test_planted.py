@@ -224,6 +224,12 @@ FAULTS = {
         "torch.randn(shape",
         "test_penalties.py::test_wgan_gp_weights_are_uniform_and_one_for_each_sample",
     ),
+    "one weight of WGAN-GP for a whole batch": Fault(
+        "penalties.py",
+        "torch.rand(shape, generator=generator, device=real.device, dtype=real.dtype)",
+        "torch.rand(shape[0], *[1] * (real.dim() - 1), generator=generator, dtype=real.dtype)",
+        "test_penalties.py::test_wgan_gp_weights_are_uniform_and_one_for_each_sample",
+    ),
     "Jensen-Shannon without its halves": Fault(
         "theory.py",
         "        + _times(log_q, math.log(2) + F.logsigmoid(-logit))\n    ) / 2\n",
