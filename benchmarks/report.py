@@ -36,7 +36,7 @@ def targets(record: dict[str, Any]) -> str:
         if (row["k"], row["R1"]) == (1, 0)
     }
 
-    def best(width: int, what: str, number: str = "steps_per_second") -> float:
+    def best(width: int, what: str, number: str = "ratio") -> float:
         return max(row[number] for name, row in rows[width].items() if name.startswith(what))
 
     def against(width: int, what: str, other: str) -> float:
