@@ -15,8 +15,9 @@ from typing import Any
 from ipywidgets import HTML, Dropdown, FloatSlider, HBox, Image, Layout, VBox
 from matplotlib.figure import Figure
 
-#: Lower end, upper end and start of a slider, or the choices of a menu.
-Control = tuple[float, float, float] | Sequence[str]
+#: Lower end, upper end and start of a slider, and where it has few places its step; or the
+#: choices of a menu.
+Control = tuple[float, float, float] | tuple[float, float, float, float] | Sequence[str]
 
 # Moves that arrive within this time become one drawing: a dragged slider sends dozens.
 PAUSE = 0.03
@@ -38,13 +39,14 @@ def explore(
             is quick (below a tenth of a second), since it runs at each move.
         size: width and height of the figure, in inches.
         alt: what the picture shows, in words, for readers whose screen is read to them.
-        controls: for each quantity ``(low, high, start)``, a slider, or a list of words, a menu.
+        controls: for each quantity ``(low, high, start)``, a slider of a hundred steps, or
+            ``(low, high, start, step)``, or a list of words, a menu.
 
     Returns:
         The controls, in a row, above the picture.
 
     Raises:
-        ValueError: a slider's start lies outside its ends.
+        ValueError: a slider's start lies outside its ends, or its step is not positive.
     """
     widgets = {name: _widget(name, control) for name, control in controls.items()}
     width = Layout(width="100%", max_width=f"{110 * size[0]:.0f}px")
@@ -103,9 +105,10 @@ def _widget(name: str, control: Control) -> Any:
     style = {"description_width": "initial"}
     if not isinstance(control, tuple):
         return Dropdown(options=list(control), description=label, style=style)
-    low, high, start = control
-    if not low <= start <= high:
-        raise ValueError(f"{name} = {control!r}: expected (low, high, start), low ≤ start ≤ high")
-    return FloatSlider(
-        start, min=low, max=high, step=(high - low) / 100, description=label, style=style
-    )
+    low, high, start, step = (*control, (control[1] - control[0]) / 100)[:4]
+    if not (low <= start <= high and step > 0):
+        raise ValueError(
+            f"{name} = {control!r}: expected (low, high, start) or (low, high, start, step), "
+            "low ≤ start ≤ high, step > 0"
+        )
+    return FloatSlider(start, min=low, max=high, step=step, description=label, style=style)

@@ -65,18 +65,17 @@ def test_a_chapter_runs_in_the_browser(path: Path, tmp_path: Path) -> None:
         assert lab.page.locator("mjx-container").count() > 0
         if path.stem.startswith("02"):
             move_the_lab(lab)
-        # TODO: in 06 and 08 the first slider, which follows a menu, does not answer the key.
-        elif "explore(" in path.read_text(encoding="utf-8") and path.stem[:2] not in ("06", "08"):
+        elif "explore(" in path.read_text(encoding="utf-8"):
             move_the_slider(lab)
         assert lab.complaints() == []
 
 
 def move_the_slider(lab: Lab) -> None:
     before = lab.picture()
-    value = str(lab.slider().get_attribute("aria-valuenow"))
+    # The text: the slider rounds `aria-valuenow` to one decimal, more than some of its steps.
+    value = float(lab.slider().get_attribute("aria-valuetext") or "nan")
     lab.slider().press("ArrowRight")
-    expect(lab.slider()).not_to_have_attribute("aria-valuenow", value)
-    assert float(lab.slider().get_attribute("aria-valuenow") or "nan") > float(value)
+    assert float(lab.slider().get_attribute("aria-valuetext") or "nan") > value
     lab.wait_for_another_picture(than=before)
     assert lab.errors() == []
 

@@ -91,6 +91,12 @@ def test_what_draw_raises_is_not_swallowed() -> None:
         slider.value = 1.0
 
 
-def test_a_start_outside_the_slider_is_named() -> None:
+def test_a_slider_has_a_hundred_steps_or_those_it_is_given() -> None:
+    sliders = controls(explore(recorder()[1], mean=(-1.0, 1.0, 0.0), shift=(0.0, 3.0, 2.0, 0.5)))
+    assert [slider.step for slider in sliders] == pytest.approx([0.02, 0.5])
+
+
+@pytest.mark.parametrize("control", [(0.0, 1.0, 2.0), (0.0, 1.0, 0.5, 0.0)])
+def test_a_slider_that_cannot_be_is_named(control: tuple) -> None:
     with pytest.raises(ValueError, match="mean"):
-        explore(recorder()[1], mean=(0.0, 1.0, 2.0))
+        explore(recorder()[1], mean=control)
