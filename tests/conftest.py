@@ -10,6 +10,7 @@ import pytest
 import torch
 from matplotlib.axes import Axes
 
+pytest.register_assert_rewrite("tools", "toys")  # a failed assert shows its values
 mpl.use("Agg")
 torch.set_num_threads(1)
 

@@ -1,19 +1,17 @@
-"""Chapter 03's exercises accept their solutions and reject plausible wrong answers."""
+"""Chapter 03's exercises know right answers from plausible wrong ones."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
-import pytest
 import torch
+from tools import exercise_tests
 
 from gan_course.distributions import GaussianMixture, normal
-from gan_course.exercises import Wrong, exercise
 from gan_course.exercises.chapter_03 import SAMPLES, THICKNESS
 from gan_course.theory import optimal_discriminator, value
 
-SOLUTIONS: list[tuple[str, Any]] = [
+RIGHT = [
     ("03.1", [5 / 6, 1 / 2, 1 / 2, 0]),
     ("03.1", (0.833, 0.5, 0.5, 0)),
     ("03.1", torch.tensor([5, 3, 2, 0]) / torch.tensor([6, 6, 4, 4])),
@@ -28,70 +26,47 @@ SOLUTIONS: list[tuple[str, Any]] = [
     ("03.5", 1200),
 ]
 
-WRONG: list[tuple[str, Any]] = [
-    ("03.1", [1 / 6, 1 / 2, 1 / 2, 1]),  # the other label
-    ("03.1", [1, 0, 0, 0]),  # verdicts
-    ("03.1", [1, 1, 1, 0]),
-    ("03.1", [0.5, 0.3, 0.2, 0]),  # p
-    ("03.1", [5, 1, 1, 0]),  # the ratio
-    ("03.1", [5 / 6, 1, 1, 0]),  # "a perfect note gets 1"
-    ("03.1", [5 / 6, 3 / 6, 2 / 4, 4 / 4]),
-    ("03.1", [5 / 6, 1 / 2, 1 / 2]),
-    ("03.1", 5 / 6),
-    ("03.1", "mostly the first"),
-    ("03.2", lambda a, s: a),
-    ("03.2", lambda a, s: a - torch.logit(s)),
-    ("03.2", lambda a, s: a + s.log()),  # 1 − π forgotten
-    ("03.2", lambda a, s: a * s / (1 - s)),
-    ("03.2", lambda a, s: torch.sigmoid(a + torch.logit(s))),  # the probability
-    ("03.2", lambda a, s: a + torch.logit(s).abs()),
-    ("03.2", 0.75),
-    ("03.3", lambda D, alpha, beta: D / (1 - D)),
-    ("03.3", lambda D, alpha, beta: (D - beta) / (1 - alpha - beta)),  # D* itself
-    ("03.3", lambda D, alpha, beta: (1 - alpha - D) / (D - beta)),
-    ("03.3", lambda D, alpha, beta: D / (1 - alpha - D)),
-    ("03.3", lambda D, alpha, beta: (D - beta) / (1 - D)),
-    ("03.3", lambda D, alpha, beta: D / ((1 - alpha) * (1 - D))),  # a term dropped
-    ("03.4", 0.024),  # the factor ½
-    ("03.4", THICKNESS**2),  # the variance
-    ("03.4", -THICKNESS),
-    ("03.4", 0.0090),
-    ("03.4", 0.0098),
-    ("03.4", "thin"),
-    ("03.5", 602),  # two weights
-    ("03.5", 1500),  # h forgotten
-    ("03.5", 1301),  # h in place of 2h
-    ("03.5", 551),  # with the factor ½
-    ("03.5", 2204),
-    ("03.5", "a thousand"),
+WRONG = [
+    ("03.1", "the other label", [1 / 6, 1 / 2, 1 / 2, 1], "counterfeit"),
+    ("03.1", "verdicts", [1, 0, 0, 0]),
+    ("03.1", "verdicts, ties real", [1, 1, 1, 0]),
+    ("03.1", "verdicts, one tie real", [1, 0, 1, 0], "verdict"),
+    ("03.1", "p", [0.5, 0.3, 0.2, 0]),
+    ("03.1", "the ratio", [5, 1, 1, 0]),
+    ("03.1", "a perfect note gets 1", [5 / 6, 1, 1, 0]),
+    ("03.1", "the last one turned", [5 / 6, 3 / 6, 2 / 4, 4 / 4]),
+    ("03.1", "three of four", [5 / 6, 1 / 2, 1 / 2]),
+    ("03.1", "one number", 5 / 6),
+    ("03.1", "words", "mostly the first"),
+    ("03.2", "nothing to shift", lambda a, s: a),
+    ("03.2", "the other sign", lambda a, s: a - torch.logit(s)),
+    ("03.2", "1 − π forgotten", lambda a, s: a + s.log()),
+    ("03.2", "counterfeits high", lambda a, s: -a, "as many real"),
+    ("03.2", "times the odds", lambda a, s: a * s / (1 - s)),
+    ("03.2", "the probability", lambda a, s: torch.sigmoid(a + torch.logit(s))),
+    ("03.2", "always towards real", lambda a, s: a + torch.logit(s).abs()),
+    ("03.2", "a number", 0.75),
+    ("03.3", "the odds of D alone", lambda D, alpha, beta: D / (1 - D), "α = 0.1, β = 0"),
+    ("03.3", "D* itself", lambda D, alpha, beta: (D - beta) / (1 - alpha - beta)),
+    ("03.3", "upside down", lambda D, alpha, beta: (1 - alpha - D) / (D - beta)),
+    ("03.3", "β forgotten", lambda D, alpha, beta: D / (1 - alpha - D)),
+    ("03.3", "α forgotten", lambda D, alpha, beta: (D - beta) / (1 - D)),
+    ("03.3", "a term dropped", lambda D, alpha, beta: D / ((1 - alpha) * (1 - D))),
+    ("03.4", "the factor ½", 0.024),
+    ("03.4", "the variance", THICKNESS**2),
+    ("03.4", "the other sign", -THICKNESS),
+    ("03.4", "a little too thin", 0.0090),
+    ("03.4", "a little too thick", 0.0098),
+    ("03.4", "words", "thin"),
+    ("03.5", "two weights", 602, "count the weights"),
+    ("03.5", "h forgotten", 1500),
+    ("03.5", "h in place of 2h", 1301),
+    ("03.5", "with the factor ½", 551),
+    ("03.5", "double", 2204),
+    ("03.5", "words", "a thousand"),
 ]
 
-
-@pytest.mark.parametrize(("key", "answer"), SOLUTIONS)
-def test_solutions_are_right(key: str, answer: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    exercise(key, answer)
-    assert capsys.readouterr().out == f"✓ Exercise {key}: right.\n"
-
-
-@pytest.mark.parametrize(("key", "answer"), WRONG)
-def test_wrong_answers_get_a_hint(key: str, answer: Any) -> None:
-    with pytest.raises(Wrong, match=r".{15}"):
-        exercise(key, answer)
-
-
-@pytest.mark.parametrize(
-    ("key", "answer", "hint"),
-    [
-        ("03.1", [1 / 6, 1 / 2, 1 / 2, 1], "counterfeit"),
-        ("03.1", [1, 0, 1, 0], "verdict"),
-        ("03.2", lambda a, s: -a, "as many real"),
-        ("03.3", lambda D, alpha, beta: D / (1 - D), "α = 0.1, β = 0"),
-        ("03.5", 602, "count the weights"),
-    ],
-)
-def test_the_hint_fits_the_mistake(key: str, answer: Any, hint: str) -> None:
-    with pytest.raises(Wrong, match=hint):
-        exercise(key, answer)
+test_right_answers, test_wrong_answers, test_stubs = exercise_tests(RIGHT, WRONG)
 
 
 def test_the_thickness_is_where_the_value_passes() -> None:
@@ -134,13 +109,3 @@ def _fitted(points: torch.Tensor, n: int) -> torch.Tensor:
         d = torch.sigmoid(phi @ w)
         w = w + torch.linalg.solve(phi.mT @ (d * (1 - d) * phi), phi.mT @ (label - d))
     return w[..., 0]
-
-
-@pytest.mark.parametrize(
-    ("key", "answer"), [("03.1", ...), ("03.2", lambda a, s: ...), ("03.3", lambda *_: None)]
-)
-def test_what_is_not_written_yet_is_open(
-    key: str, answer: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    exercise(key, answer)
-    assert "open" in capsys.readouterr().out

@@ -1,13 +1,12 @@
-"""Chapter 08's exercises turn plausible wrong answers away."""
+"""Chapter 08's exercises know right answers from plausible wrong ones."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-import pytest
+from tools import exercise_tests
 
-from gan_course.exercises import Wrong, exercise
 from gan_course.exercises.chapter_08 import CHANGES, Array
 
 
@@ -16,55 +15,44 @@ def earth_mover(place: Array, p: Array, q: Array) -> float:
     return float(np.abs(np.cumsum((p - q)[order]))[:-1] @ np.diff(place[order]))
 
 
-RIGHT = {
-    "08.1": CHANGES,
-    "08.2": lambda a, b: abs(a - b) * math.sqrt(2 / math.pi),
-    "08.3": earth_mover,
-    "08.4": lambda t, gamma: t**2 / gamma,
-    "08.5": 256,
-}
+RIGHT = [
+    ("08.1", CHANGES),
+    ("08.2", lambda a, b: abs(a - b) * math.sqrt(2 / math.pi)),
+    ("08.3", earth_mover),
+    ("08.4", lambda t, gamma: t**2 / gamma),
+    ("08.5", 256),
+]
 
-WRONG = {
-    "everything changes": ("08.1", dict.fromkeys(CHANGES, True)),
-    "nothing changes": ("08.1", dict.fromkeys(CHANGES, False)),
-    "hinge slopes like Wasserstein": ("08.1", CHANGES | {"best hinge loss": True}),
-    "any steeper leash is flat": ("08.1", CHANGES | {"best value at slope ≤ 2": False}),
-    "words": ("08.1", CHANGES | {"JS": "no"}),
-    "one missing": ("08.1", {"JS": False}),
-    "W2 in place of W1": ("08.2", lambda a, b: abs(a - b)),
-    "no absolute value": ("08.2", lambda a, b: (a - b) * math.sqrt(2 / math.pi)),
-    "the mean square": ("08.2", lambda a, b: (a - b) ** 2),
-    "of a difference": ("08.2", lambda a, b: math.sqrt(abs(a**2 - b**2) * 2 / math.pi)),
-    "no sorting": ("08.3", lambda x, p, q: np.abs(np.cumsum(p - q))[:-1] @ np.diff(x)),
-    "unequal gaps forgotten": ("08.3", lambda x, p, q: np.abs(np.cumsum(p - q)).sum()),
-    "the means": ("08.3", lambda x, p, q: abs(x @ (p - q))),
-    "sign kept": ("08.3", lambda x, p, q: np.cumsum(p - q)[:-1] @ np.diff(x)),
-    "total variation": ("08.3", lambda x, p, q: np.abs(p - q).sum() / 2),
-    "places sorted, volumes not": (
+WRONG = [
+    ("08.1", "everything changes", dict.fromkeys(CHANGES, True)),
+    ("08.1", "nothing changes", dict.fromkeys(CHANGES, False)),
+    ("08.1", "hinge slopes like Wasserstein", CHANGES | {"best hinge loss": True}),
+    ("08.1", "any steeper leash is flat", CHANGES | {"best value at slope ≤ 2": False}),
+    ("08.1", "words", CHANGES | {"JS": "no"}),
+    ("08.1", "one missing", {"JS": False}),
+    ("08.2", "W2 in place of W1", lambda a, b: abs(a - b)),
+    ("08.2", "no absolute value", lambda a, b: (a - b) * math.sqrt(2 / math.pi)),
+    ("08.2", "the mean square", lambda a, b: (a - b) ** 2),
+    ("08.2", "of a difference", lambda a, b: math.sqrt(abs(a**2 - b**2) * 2 / math.pi)),
+    ("08.3", "no sorting", lambda x, p, q: np.abs(np.cumsum(p - q))[:-1] @ np.diff(x)),
+    ("08.3", "unequal gaps forgotten", lambda x, p, q: np.abs(np.cumsum(p - q)).sum()),
+    ("08.3", "the means", lambda x, p, q: abs(x @ (p - q))),
+    ("08.3", "sign kept", lambda x, p, q: np.cumsum(p - q)[:-1] @ np.diff(x)),
+    ("08.3", "total variation", lambda x, p, q: np.abs(p - q).sum() / 2),
+    (
         "08.3",
+        "places sorted, volumes not",
         lambda x, p, q: np.abs(np.cumsum(p - q))[:-1] @ np.diff(np.sort(x)),
     ),
-    "less the penalty": ("08.4", lambda t, gamma: t**2 / (2 * gamma)),
-    "the slope": ("08.4", lambda t, gamma: t / gamma),
-    "the gradient penalty's": ("08.4", lambda t, gamma: t + t**2 / (2 * gamma)),
-    "codes without the half": ("08.4", lambda t, gamma: t**2 / (2 * gamma)),
-    "W1": ("08.4", lambda t, gamma: t),
-    "half": ("08.5", 128),
-    "double": ("08.5", 512),
-    "not whole": ("08.5", 256.0),
-    "as on the line": ("08.5", 16),
-}
+    ("08.4", "less the penalty", lambda t, gamma: t**2 / (2 * gamma)),
+    ("08.4", "the slope", lambda t, gamma: t / gamma),
+    ("08.4", "the gradient penalty's", lambda t, gamma: t + t**2 / (2 * gamma)),
+    ("08.4", "codes without the half", lambda t, gamma: t**2 / (2 * gamma)),
+    ("08.4", "W1", lambda t, gamma: t),
+    ("08.5", "half", 128),
+    ("08.5", "double", 512),
+    ("08.5", "not whole", 256.0),
+    ("08.5", "as on the line", 16),
+]
 
-
-@pytest.mark.parametrize("key", RIGHT)
-def test_the_right_answer_is_right(key: str, capsys: pytest.CaptureFixture[str]) -> None:
-    exercise(key, RIGHT[key])
-    assert capsys.readouterr().out == f"✓ Exercise {key}: right.\n"
-
-
-@pytest.mark.parametrize("mistake", WRONG)
-def test_a_wrong_answer_gets_a_hint(mistake: str) -> None:
-    key, answer = WRONG[mistake]
-    with pytest.raises(Wrong) as hint:
-        exercise(key, answer)
-    assert len(str(hint.value)) > 20
+test_right_answers, test_wrong_answers, test_stubs = exercise_tests(RIGHT, WRONG)
