@@ -448,6 +448,31 @@ def test_curves_stay_short_and_keep_the_whole_training() -> None:
     assert curves.array()[NAMES.index("loss"), -1] == 2
 
 
+@pytest.mark.parametrize(
+    ("loss", "seen"),
+    [
+        ("minimax", ["real", "fake", "value"]),
+        ("least squares", ["real_score", "fake_score", "loss"]),
+    ],
+)
+def test_before_the_first_step_the_curves_have_what_is_seen(loss: str, seen: list[str]) -> None:
+    lab = Lab(width=8, batch=32)
+    lab.frame()
+    lab.set(loss=loss)
+    lab.run(0)
+    for steps in (0, 2):
+        lab.run(steps)
+        head, arrays = lab.frame()
+        start = dict(zip(NAMES, arrays["curves"][:, 0].tolist(), strict=True))
+        measured = {name: value for name, value in start.items() if math.isfinite(value)}
+        assert list(measured) == ["step", *seen, "modes"]
+        assert arrays["curves"][0].tolist() == list(range(steps + 1))
+        if not steps:
+            shown = {name: head["measures"][name] for name in (*seen, "modes")}
+            assert measured == pytest.approx({"step": 0, **shown})
+    lab.stop()
+
+
 # --- What is said about the theory ----------------------------------------------------------
 
 
@@ -641,7 +666,7 @@ def test_a_run_lifted_off_the_wall_is_the_one_in_the_main_view(wall: Lab) -> Non
     torch.testing.assert_close(torch.from_numpy(arrays["fake"]), lone.fake)
     # The networks are those of run 5; the noise is the lone view's own.
     assert expected.mean(dim=0).sub(lone.fake.mean(dim=0)).abs().max() < 0.2
-    assert arrays["curves"].shape[1] == 5
+    assert arrays["curves"].shape[1] == 6  # step 0 is one
 
 
 def test_a_run_of_the_wall_that_breaks_stops_alone(wall: Lab) -> None:

@@ -116,6 +116,20 @@ def test_nothing_is_cut_off_or_overlaps_in_either_theme(scene: str, tmp_path: Pa
         assert "on one spot" in found and "cut off" in found
 
 
+# Which panels of curves are on the page, and whether something in colour is drawn there.
+COLOURED = """() => [...document.querySelectorAll('.gan-curves figure')]
+    .filter(figure => !figure.hidden).map(figure => {
+        const canvas = figure.querySelector('canvas');
+        const [width, height] = [canvas.width, canvas.height];
+        const copy = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
+        copy.drawImage(canvas, 0, 0);
+        const { data } = copy.getImageData(0, 0, width, height);
+        const strong = i => data[i + 3] > 200 && Math.abs(data[i] - data[i + 2]) > 80;
+        const coloured = [...data.keys()].some(i => i % 4 === 0 && strong(i));
+        return [figure.querySelector('b').textContent, coloured];
+    })"""
+
+
 def test_a_recording_plays_from_disk(tmp_path: Path) -> None:
     made = gan_course.lab.Lab(width=8, batch=32, layers=["real", "generated", "belief"])
     path = made.record(tmp_path / "run.html", steps=30, every=10)
@@ -134,8 +148,11 @@ def test_a_recording_plays_from_disk(tmp_path: Path) -> None:
         expect(page.get_by_role("button", name="D step")).to_have_count(0)
         canvas = "document.querySelector('canvas.gan-view').toDataURL()"
         first = page.evaluate(canvas)
+        beginning = {"D, on average": True, "V(D, G)": True, "modes covered": True}
+        assert dict(page.evaluate(COLOURED)) == beginning
         page.get_by_label("time").press("End")
         expect(facts).to_contain_text("step 30 ")
+        assert dict(page.evaluate(COLOURED)) == {**beginning, "gradient norms": True}
         last = page.evaluate(canvas)
         assert last != first
         page.get_by_role("checkbox", name="generated").click()

@@ -32,13 +32,14 @@ MOST = 400
 class Curves:
     """Keeps a row of numbers for each step; beyond :data:`MOST` rows, every other one.
 
+    Step 0 has a row once it is measured, so that there is something to see before the first.
     A quantity that is measured with the picture only keeps its last value in between; what a
     picture does not measure has no value from then on.
     """
 
     def __init__(self) -> None:
         self._rows: list[list[float]] = []
-        self._now = dict.fromkeys(NAMES, math.nan)
+        self._now = {**dict.fromkeys(NAMES, math.nan), "step": 0}
         self._stride = 1
 
     def add(self, step: int, **numbers: float) -> None:
@@ -53,9 +54,10 @@ class Curves:
 
     def measure(self, step: int, **numbers: float) -> None:
         """Remember what was measured after a step, too."""
-        self._now |= {name: numbers.get(name, math.nan) for name in MEASURED}
-        if self._rows and self._rows[-1][0] == step:
-            self._rows[-1] = self._row()
+        names = MEASURED if step else NAMES[1:]  # no step has noted its own yet
+        self._now |= {name: numbers.get(name, math.nan) for name in names}
+        if step == 0 or (self._rows and self._rows[-1][0] == step):
+            self._rows[-1:] = [self._row()]
 
     def array(self) -> NDArray[np.float32]:
         """All rows, shape ``(quantities, steps)``."""

@@ -443,6 +443,8 @@ function drawPulls(context, { data }, x, y, size, head, ink) {
 // ---------------------------------------------------------------------------------------
 // The curves
 
+const LEFT = 40; // of a panel, for the numbers of its scale
+
 function range(rows, { low, high, marks = [], logarithmic }) {
   let values = rows.flatMap((row) => Array.from(row)).filter(Number.isFinite);
   if (logarithmic) values = values.filter((v) => v > 0);
@@ -459,36 +461,48 @@ function drawCurve(canvas, spec, steps, rows, colors) {
   const scaled = (v) => (spec.logarithmic ? Math.log10(v) : v);
   const y = (v) => height - 14 - ((scaled(v) - bottom) / (top - bottom)) * (height - 22);
   const last = steps[steps.length - 1];
-  const x = (step) => 38 + (step / last) * (width - 42);
+  const x = (step) => LEFT + (step / (last || 1)) * (width - LEFT - 4);
   context.font = `10px ${colors.font}`;
   scale(context, spec, bottom, top, y, width, height, last, colors.ink);
-  context.lineCap = "round"; // so that a single number is a dot
-  spec.lines.forEach((line, i) => {
+  spec.lines.forEach(({ color, dash = [] }, i) => {
+    let end = null;
     context.beginPath();
     rows[i].forEach((v, j) => {
       if (!Number.isFinite(v) || !Number.isFinite(scaled(v))) return;
-      context.lineTo(x(steps[j]), y(v));
-      context.lineTo(x(steps[j]), y(v));
+      end = [x(steps[j]), y(v)];
+      context.lineTo(...end);
     });
-    stroke(context, colors[line.color], line.dash || [], 1.6);
+    stroke(context, colors[color], dash, 1.6);
+    if (end) drawEnd(context, end, colors[color], dash.length > 0);
   });
+}
+
+/** Mark where a line ends: before the first step, that is all of it. A ring can lie around a dot. */
+function drawEnd(context, [x, y], color, ring) {
+  context.beginPath();
+  context.arc(x, y, ring ? 3 : 2, 0, 2 * Math.PI);
+  context.fillStyle = color;
+  if (ring) stroke(context, color, [], 1.2);
+  else context.fill();
 }
 
 function scale(context, spec, bottom, top, y, width, height, last, ink) {
   context.fillStyle = ink;
   const back = (v) => (spec.logarithmic ? 10 ** v : v);
   context.textAlign = "right";
-  for (const end of [bottom, top]) context.fillText(short(back(end)), 34, y(back(end)) + 4);
+  const ends = [back(bottom), back(top)];
+  const digits = [2, 3, 4].find((count) => short(ends[0], count) !== short(ends[1], count)) ?? 4;
+  for (const end of ends) context.fillText(short(end, digits), LEFT - 5, y(end) + 4);
   context.fillText(`step ${last}`, width - 2, height - 2);
   context.textAlign = "left";
   dimmed(context, 0.4, () => {
-    for (const mark of [back(bottom), ...(spec.marks || [])]) context.fillRect(38, y(mark), width - 42, 0.8);
+    for (const mark of [back(bottom), ...(spec.marks || [])]) context.fillRect(LEFT, y(mark), width - LEFT - 4, 0.8);
   });
 }
 
-function short(value) {
+function short(value, digits) {
   const size = Math.abs(value);
-  const text = size && (size < 0.01 || size >= 1e4) ? value.toExponential(0) : String(+value.toPrecision(2));
+  const text = size && (size < 0.01 || size >= 1e4) ? value.toExponential(0) : String(+value.toPrecision(digits));
   return text.replaceAll("-", "−");
 }
 
