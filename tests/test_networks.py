@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn.utils import parametrizations
+from toys import deconvolution
 
 from gan_course.networks import ACTIVATIONS, Ensemble, FourierFeatures, Solo, mlp
 
@@ -26,21 +27,6 @@ class Tied(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.second(self.first(x).tanh())
-
-
-def convolutional() -> nn.Sequential:
-    """A DCGAN's generator, small: batch norm and transposed convolutions."""
-    return nn.Sequential(
-        nn.Linear(2, 32),
-        nn.Unflatten(1, (8, 2, 2)),
-        nn.BatchNorm2d(8),
-        nn.ReLU(),
-        nn.ConvTranspose2d(8, 4, 4, stride=2, padding=1, bias=False),
-        nn.BatchNorm2d(4),
-        nn.ReLU(),
-        nn.ConvTranspose2d(4, 1, 4, stride=2, padding=1),
-        nn.Tanh(),
-    )
 
 
 def spectral_convolution() -> nn.Sequential:
@@ -61,7 +47,7 @@ NETWORKS: dict[str, Build] = {
     "both norms": lambda: mlp(2, 3, width=16, batch_norm=True, spectral_norm=True),
     "minibatch std": lambda: mlp(2, 3, width=16, minibatch_std=True),
     "waves": lambda: mlp(2, 3, width=16, fourier=4),
-    "convolutional": convolutional,
+    "convolutional": deconvolution,
     "spectral convolution": spectral_convolution,
     "nested": lambda: nn.Sequential(mlp(2, 4, width=8), nn.Sequential(nn.LayerNorm(4))),
     "tied": Tied,
