@@ -121,7 +121,7 @@ COLOURED = """() => [...document.querySelectorAll('.gan-curves figure')]
     .filter(figure => !figure.hidden).map(figure => {
         const canvas = figure.querySelector('canvas');
         const [width, height] = [canvas.width, canvas.height];
-        const copy = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
+        const copy = new OffscreenCanvas(width, height).getContext('2d');
         copy.drawImage(canvas, 0, 0);
         const { data } = copy.getImageData(0, 0, width, height);
         const strong = i => data[i + 3] > 200 && Math.abs(data[i] - data[i + 2]) > 80;

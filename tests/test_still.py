@@ -7,10 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.axes import Axes
+from matplotlib.patches import StepPatch
 
 from gan_course.lab import Lab
+from gan_course.lab.scene import Scene
+from gan_course.lab.scores import reading
 from gan_course.lab.still import bundle, draw, words
+from gan_course.losses import LOSSES
 
 LAYERS = ["real", "generated", "belief"]
 
@@ -21,13 +26,24 @@ def trained(**arguments: Any) -> Lab:
     return lab
 
 
+def still(lab: Lab) -> tuple[Axes, Axes]:
+    """The main view of a lab's picture, and what stands beside it."""
+    view, beside = draw(*lab.frame(), scores(lab)).axes
+    return view, beside
+
+
+def scores(lab: Lab) -> tuple[torch.Tensor, torch.Tensor]:
+    return Scene.of(lab.trainer, lab.run_shown).scores
+
+
 def points(ax: Axes) -> list[Any]:
     return [np.asarray(scatter.get_offsets()) for scatter in ax.collections[-2:]]
 
 
 def test_the_plane_shows_samples_and_belief() -> None:
-    head, arrays = trained().frame()
-    view, curves = draw(head, arrays).axes
+    lab = trained()
+    head, arrays = lab.frame()
+    view, curves = still(lab)
     for shown, sent in zip(points(view), (arrays["real"], arrays["fake"]), strict=True):
         np.testing.assert_allclose(shown, sent)
     np.testing.assert_allclose(view.images[0].get_array(), arrays["belief"])
@@ -40,8 +56,9 @@ def test_the_plane_shows_samples_and_belief() -> None:
 
 
 def test_the_line_shows_both_densities_and_the_belief() -> None:
-    head, arrays = trained(data="one bump (1-D)", noise=1).frame()
-    view = draw(head, arrays).axes[0]
+    lab = trained(data="one bump (1-D)", noise=1)
+    _, arrays = lab.frame()
+    view, _ = still(lab)
     for line, name in zip(view.lines, ("p", "q", "belief"), strict=False):
         np.testing.assert_allclose(line.get_ydata(), arrays[name])
 
@@ -49,18 +66,46 @@ def test_the_line_shows_both_densities_and_the_belief() -> None:
 @pytest.mark.parametrize("layers", [[], ["real"], ["generated", "arrows"], ["optimal"]])
 @pytest.mark.parametrize("data", ["ring", "one bump (1-D)"])
 def test_only_the_layers_that_are_on_are_drawn(layers: list[str], data: str) -> None:
-    head, arrays = trained(layers=layers, data=data).frame()
-    view = draw(head, arrays).axes[0]
+    view, _ = still(trained(layers=layers, data=data))
     shown = {str(made.get_label()) for made in view.collections}
     expected = {"real", "generated"} & set(layers) if data == "ring" else set()
     assert shown == expected
     assert not view.images
 
 
-@pytest.mark.parametrize("arguments", [{"loss": "wasserstein"}, {"runs": 4}])
-def test_a_score_or_a_wall_has_a_picture_too(arguments: dict[str, Any]) -> None:
-    head, arrays = trained(**arguments).frame()
-    assert len(points(draw(head, arrays).axes[0])) == 2
+def test_a_wall_has_a_picture_of_the_run_in_front() -> None:
+    lab = trained(runs=4, loss="wasserstein")
+    lab.lift(2)
+    lab.run(0)
+    view, beside = still(lab)
+    np.testing.assert_allclose(points(view)[1], lab.frame()[1]["fake"])
+    assert beside.get_title() == "D's scores"
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_what_a_critic_returns_is_drawn_where_it_gives_no_probability(loss: str) -> None:
+    lab = trained(loss=loss)
+    view, beside = still(lab)
+    assert len(points(view)) == 2
+    if reading(loss).probability:
+        assert beside.get_title() == "D, on average"
+        assert np.isfinite([line.get_ydata()[-1] for line in beside.lines]).all()
+        return
+    assert beside.get_title() == "D's scores"
+    both = torch.cat(scores(lab))
+    for steps, sample in zip(beside.patches, scores(lab), strict=True):
+        assert isinstance(steps, StepPatch)
+        heights, edges, _ = steps.get_data()
+        assert (edges[0], edges[-1]) == both.aminmax()
+        np.testing.assert_allclose(heights, np.histogram(sample, edges, density=True)[0])
+    texts = [text.get_text() for text in beside.get_legend().get_texts()]
+    assert texts == ["real", "generated"]
+
+
+@pytest.mark.parametrize(("loss", "name"), [("minimax", "D"), ("wasserstein", "D, scaled")])
+def test_the_line_calls_d_what_it_is(loss: str, name: str) -> None:
+    view, _ = still(trained(data="one bump (1-D)", noise=1, loss=loss))
+    assert view.get_legend().get_texts()[2].get_text() == name
 
 
 def test_the_bundle_is_the_page_a_picture_and_words() -> None:
@@ -70,5 +115,5 @@ def test_the_bundle_is_the_page_a_picture_and_words() -> None:
     assert data["text/plain"].startswith("An interactive widget")
     assert metadata["image/png"]["alt"] == words(lab.frame()[0])
     assert "after 20 steps, with k = 1" in metadata["image/png"]["alt"]
-    still, _ = bundle(*lab.frame())
-    assert still.items() <= data.items()
+    picture, _ = bundle(*lab.frame(), scores(lab))
+    assert picture.items() <= data.items()

@@ -123,7 +123,8 @@ class Lab:
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         page, _ = self.view._repr_mimebundle_(**options) or ({}, {})
-        picture, words = bundle(*self.frame())
+        scores = Scene.of(self.trainer, self.run_shown).scores
+        picture, words = bundle(*self.frame(), scores)
         return {**page, **picture}, words
 
     # -- what can be done to a lab ---------------------------------------------------------
