@@ -177,6 +177,7 @@ def execute(notebook: NotebookNode) -> NotebookNode:
         kernel_name="python3",
         timeout=600,
         record_timing=False,
+        coalesce_streams=True,  # else a slow line makes an output of its own, in some builds
         extra_arguments=["--IPKernelApp.log_level=40"],
         resources={"metadata": {"path": str(HERE)}},
     )
