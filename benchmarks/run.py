@@ -106,7 +106,7 @@ class Bare(Trainer):
     def _discriminator_step(self, batch: Batch) -> DiscriminatorStep:
         with torch.no_grad():
             real, fake = self._shown(batch, self.generator(batch.noise))
-        loss, _, _ = self._discriminator_loss(self.logits, real, fake, batch)
+        loss, _, _ = self.discriminator_loss(self.logits, real, fake, batch)
         gradient = self._descend("discriminator", loss, ())
         return DiscriminatorStep(loss, gradient, loss, loss)
 

@@ -23,7 +23,7 @@ from torch.func import jacrev, vjp, vmap
 
 from gan_course.losses import LOSSES
 from gan_course.penalties import PENALTIES, mixing_weights
-from gan_course.training import Trainer
+from gan_course.training import Batch, Trainer
 
 #: States to velocities, ``(..., n)`` to ``(..., n)``, each state on its own.
 Field = Callable[[Tensor], Tensor]
@@ -267,19 +267,14 @@ def jacobian_spectrum(trainer: Trainer, batch: int = 512, seed: int = 0) -> Tens
     random = Generator(trainer.device).manual_seed(seed)
     real = trainer.data.sample((trainer.runs, batch), random).double()
     noise = trainer.prior.sample((trainer.runs, batch), random).double()
-    objective = LOSSES[trainer.settings.loss]
+    mixes = any(PENALTIES[name].mixes for name in trainer.settings.penalties)
+    batches = Batch(noise, real, mix=mixing_weights(real, random) if mixes else None)
 
     def critic(x: Tensor) -> Tensor:
         return D(x).reshape(x.shape[:2])  # type: ignore[no-any-return]
 
-    fake = G(noise)
-    real_logits, fake_logits = critic(real), critic(fake)
-    loss_of_G = objective.generator(real_logits, fake_logits)
-    loss_of_D = objective.discriminator(real_logits, fake_logits)
-    for name, weight in trainer.settings.penalties.items():
-        mix = mixing_weights(real, random) if PENALTIES[name].mixes else None
-        loss_of_D = loss_of_D + weight * PENALTIES[name](critic, real, fake, mix)
-
+    loss_of_D, *logits = trainer.discriminator_loss(critic, real, G(noise), batches)
+    loss_of_G = LOSSES[trainer.settings.loss].generator(*logits)
     of_G, of_D = list(G.parameters()), list(D.parameters())
     # Runs share no weight, so the sum's gradient is each run's own.
     down = torch.autograd.grad(loss_of_G.sum(), of_G, create_graph=True)

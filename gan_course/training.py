@@ -382,12 +382,10 @@ class Trainer:
         with torch.no_grad():  # the generator stands still
             real, fake = self._shown(batch, self.generator(batch.noise))
         assert real is not None
-        loss, real_logits, fake_logits = self._discriminator_loss(self.logits, real, fake, batch)
+        loss, real_logits, fake_logits = self.discriminator_loss(self.logits, real, fake, batch)
         gradient = self._descend("discriminator", loss, buffers, self.settings.clip)
-        real_belief, fake_belief = (
-            a.detach().sigmoid().mean(dim=1) for a in (real_logits, fake_logits)
-        )
-        return DiscriminatorStep(loss.detach(), gradient, real_belief, fake_belief)
+        beliefs = torch.stack([real_logits, fake_logits]).detach().sigmoid().mean(dim=-1)
+        return DiscriminatorStep(loss.detach(), gradient, *beliefs)
 
     def _generator_step(self, batch: Batch) -> GeneratorStep:
         objective, buffers = LOSSES[self.settings.loss], self._snapshot()
@@ -403,10 +401,20 @@ class Trainer:
             self._update_average()
         return GeneratorStep(loss.detach(), gradient)
 
-    def _discriminator_loss(
+    def discriminator_loss(
         self, critic: Critic, real: Tensor, fake: Tensor, batch: Batch
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """D's objective with its penalties, shape ``(runs,)``, and the logits of both batches."""
+        """D's objective with its penalties, and the logits from which it is made.
+
+        Args:
+            critic: what D sees, ``(runs, batch, ...)``, to logits ``(runs, batch)``.
+            real: samples as D sees them, ``(runs, batch, ...)``.
+            fake: generated samples, likewise.
+            batch: for the mixing weights of WGAN-GP.
+
+        Returns:
+            The loss, shape ``(runs,)``, and the logits of both batches, ``(runs, batch)``.
+        """
         real_logits, fake_logits = self._judge(critic, real, fake)
         loss = LOSSES[self.settings.loss].discriminator(real_logits, fake_logits)
         for name, weight in self.settings.penalties.items():
@@ -450,7 +458,7 @@ class Trainer:
             return lambda x: self._one_logit_each(functional_call(self.discriminator, state, x), x)
 
         def gradients(weights: Tensor) -> Tensor:
-            loss, _, _ = self._discriminator_loss(critic(weights), real, fake, batch)
+            loss, _, _ = self.discriminator_loss(critic(weights), real, fake, batch)
             (gradient,) = torch.autograd.grad(loss, weights, self._ones, create_graph=True)
             return gradient
 
@@ -513,12 +521,14 @@ class Trainer:
         gradients = torch.autograd.grad(loss, adam.parameters, self._ones)
         gradient = torch.cat([part.reshape(self.runs, -1) for part in gradients], dim=1)
         norms: Tensor = torch.linalg.vector_norm(gradient, dim=1)
-        self.frozen |= ~(loss.detach().abs() + norms < math.inf)  # also where it is NaN
-        # A GPU would have to wait for the answer, and a program cannot: they always restore.
+        # A GPU would have to wait for an answer, and a program cannot: they always restore.
         wait = self.device.type == "cpu" and not torch.compiler.is_compiling()
-        if wait and not self.frozen.any():
+        # The sum of all runs is finite only if each of them is.
+        sound = wait and math.isfinite((loss.detach() + norms).sum().item())
+        if sound and not self.frozen.any():
             adam.step(gradient, self._rates[player], self.settings.betas, clip)
             return norms
+        self.frozen |= ~(loss.detach().abs() + norms < math.inf)  # also where it is NaN
         steps = adam.steps.clone()
         before = list(zip(self._buffers, buffers, strict=True))
         before += [(tensor, tensor.clone()) for tensor in adam.state]
