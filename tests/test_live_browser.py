@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from jupyter_browser import FLAGS, NO_CHROMIUM, chromium, opened
 from live_page import ask, button, notebook, picture, start, theme, wait_for_step, wait_until
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 import gan_course.lab
 
@@ -161,3 +163,74 @@ def test_a_recording_plays_from_disk(tmp_path: Path) -> None:
         expect(facts).to_contain_text("step 30 ")
         chrome.close()
     assert console == [path.as_uri()]
+
+
+BOOK = "<!doctype html><html {}><body {}><iframe src='{}' style='width: 900px; height: 900px'>"
+PAPERS = {"light": "rgb(255, 255, 255)", "dark": "rgb(17, 17, 17)"}
+HAS = """([paper, dark]) => {
+    const lab = document.querySelector('.gan-lab');
+    return lab !== null && getComputedStyle(lab).backgroundColor === paper
+        && lab.classList.contains('gan-dark') === dark;
+}"""
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    made = gan_course.lab.Lab(width=8, batch=32)
+    made.stop()
+    return made.record(tmp_path / "run.html", steps=1)
+
+
+@contextmanager
+def system(theme: str) -> Iterator[Page]:
+    """A page on a system with that theme, and nothing to complain of in the end."""
+    with sync_playwright() as playwright:
+        chrome = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        page = chrome.new_page(color_scheme=theme)
+        console: list[str] = []
+        page.on("pageerror", lambda error: console.append(str(error)))
+        page.on("console", lambda said: console.append(said.text))
+        yield page
+        chrome.close()
+        assert console == []
+
+
+def serve(page: Page, book: str, recording: Path) -> None:
+    """Open ``book``; every host has the recording."""
+    page.route("http://*/run.html", lambda route: route.fulfill(path=recording))
+    page.route(
+        "http://book.test/", lambda route: route.fulfill(body=book, content_type="text/html")
+    )
+    page.goto("http://book.test/")
+
+
+def shows(page: Page, theme: str) -> None:
+    """Wait until a recording has that theme's paper and inks."""
+    page.frames[-1].wait_for_function(HAS, arg=[PAPERS[theme], theme == "dark"])
+
+
+@pytest.mark.parametrize("tag", ["html", "body"])
+def test_a_recording_follows_the_theme_of_the_book(tag: str, recording: Path) -> None:
+    chosen = ["data-theme='light'" if name == tag else "" for name in ("html", "body")]
+    with system("dark") as page:
+        serve(page, BOOK.format(*chosen, "run.html"), recording)
+        shows(page, "light")
+        book = page.locator(tag).first
+        for theme in ("dark", "light"):
+            book.evaluate("(book, theme) => { book.dataset.theme = theme }", theme)
+            shows(page, theme)
+        book.evaluate("book => { book.dataset.theme = 'auto' }")
+        shows(page, "dark")
+
+
+def test_a_recording_follows_the_system_where_no_book_can_be_asked(recording: Path) -> None:
+    around = recording.with_name("book.html")
+    around.write_text(BOOK.format("data-theme='light'", "", "run.html"), encoding="utf-8")
+    with system("dark") as page:
+        serve(page, BOOK.format("data-theme='light'", "", "http://other.test/run.html"), recording)
+        shows(page, "dark")
+        for address in (around.as_uri(), recording.as_uri()):
+            page.goto(address)
+            for theme in ("light", "dark"):
+                page.emulate_media(color_scheme=theme)
+                shows(page, theme)

@@ -1108,12 +1108,33 @@ export async function replay(root, recording) {
     play.textContent = "Play";
   }
 
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", view.redraw);
+  followTheme(view.redraw);
   new ResizeObserver(() => requestAnimationFrame(view.redraw)).observe(view.lab);
   for (const [name, input] of view.parts.layers) {
     input.parentElement.hidden = !frames[0].head.layers.includes(name); // not recorded
   }
   show();
+}
+
+/** Follow the system's colour scheme or, where it has chosen one, that of the page around us. */
+function followTheme(redraw) {
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  let page;
+  try {
+    page = parent.document;
+  } catch {
+    return; // of another origin, as is every file on a disk
+  }
+  const follow = () => {
+    const chosen = page.querySelector("html[data-theme], body[data-theme]")?.dataset.theme;
+    document.documentElement.style.colorScheme = ["light", "dark"].includes(chosen) ? chosen : "";
+    redraw();
+  };
+  const observer = new MutationObserver(follow);
+  for (const element of [page.documentElement, page.body]) {
+    observer.observe(element, { attributes: true, attributeFilter: ["data-theme"] });
+  }
+  follow();
 }
 
 function timeline(length, move, toggle) {

@@ -23,7 +23,7 @@ PAGE = """<!doctype html>
 <title>{title}</title>
 <style>
 {css}
-{dark}
+{theme}
 </style>
 <main id="lab"></main>
 <script type="application/json" id="recording">{recording}</script>
@@ -35,20 +35,18 @@ replay(document.getElementById("lab"), recording);
 </html>
 """
 
-# In JupyterLab the theme gives these; here the reader's system does.
-DARK = """@media (prefers-color-scheme: dark) {
-  :root {
-    color-scheme: dark;
-    --jp-layout-color0: #111;
-    --jp-layout-color1: #1c1c1c;
-    --jp-layout-color2: #333;
-    --jp-ui-font-color1: #eee;
-    --jp-ui-font-color2: #aaa;
-    --jp-border-color2: #555;
-    --jp-brand-color1: #64b5f6;
-  }
-  body { background: #111; }
-}"""
+# In JupyterLab the theme gives these; here the page that frames the recording, or the system.
+THEME = """:root {
+  color-scheme: light dark;
+  --jp-layout-color0: light-dark(#fff, #111);
+  --jp-layout-color1: light-dark(#fff, #1c1c1c);
+  --jp-layout-color2: light-dark(#eee, #333);
+  --jp-ui-font-color1: light-dark(#222, #eee);
+  --jp-ui-font-color2: light-dark(#666, #aaa);
+  --jp-border-color2: light-dark(#ccc, #555);
+  --jp-brand-color1: light-dark(#1976d2, #64b5f6);
+}
+body { background: var(--jp-layout-color0); }"""
 
 
 def record(
@@ -92,5 +90,5 @@ def write(path: Path, recording: dict[str, Any], title: str) -> None:
     # In a script element, "<" could end it; JSON has another way to write the same character.
     data = json.dumps(recording, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     parts = {name: (HERE / f"lab.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
-    page = PAGE.format(title=html.escape(title), recording=data, dark=DARK, **parts)
+    page = PAGE.format(title=html.escape(title), recording=data, theme=THEME, **parts)
     path.write_text(page, encoding="utf-8")
