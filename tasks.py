@@ -149,6 +149,7 @@ NBVAL = [
     "--nbval-cell-timeout=300",
     "--numprocesses=2",
     "--dist=loadfile",
+    "--no-loadscope-reorder",  # conftest.py puts the long ones first
 ]
 
 
