@@ -1,4 +1,4 @@
-"""Write what ``run.py`` measured into ``README.md``: ``python benchmarks/report.py``."""
+"""Write what was measured into ``README.md``: ``python benchmarks/report.py``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
 def report(record: dict[str, Any]) -> str:
-    """The record of one machine as Markdown tables."""
+    """The record of ``run.py`` on one machine as Markdown tables."""
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     peak = ", ".join(
         f"{rate / 1e9:,.0f} GFLOP/s with {threads} thread{'s' * (threads != '1')}"
@@ -95,18 +94,51 @@ def memory(found: dict[str, float]) -> str:
     return "\n".join(lines)
 
 
-def insert(text: str, record: dict[str, Any]) -> str:
-    """The README's text with this record's tables between its two marks."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{report(record)}\n\n{END}{after}"
+def live_lab(record: dict[str, Any]) -> str:
+    """The record of ``live_view.py`` as Markdown tables."""
+    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    lines = [
+        f"{record['machine']}; python {record['python']}, {versions}.",
+        "",
+        "| | frames a second | from a choice to its picture, median | 95th percentile "
+        "| steps a second |",
+        "|---|---|---|---|---|",
+    ]
+    for name, scene in record["scenes"].items():
+        lines.append(
+            f"| {name} | {scene['frames_per_second']:.1f} | {scene['latency_ms_median']:.0f} ms "
+            f"| {scene['latency_ms_p95']:.0f} ms | {scene['steps_per_second']:,.0f} |"
+        )
+    memory = record["memory"]
+    begin, end = memory["growth_between_seconds"]
+    growth = ", ".join(
+        f"{name.replace('_', ' ')} {megabytes:+.1f}".replace("-", "−")
+        for name, megabytes in memory["growth_mb"].items()
+    )
+    lines += ["", f"Memory in megabytes, from second {begin} to {end} of play: {growth}."]
+    return "\n".join(lines)
+
+
+def insert(text: str, mark: str, tables: str) -> str:
+    """The README's text with the tables between its two marks of that name."""
+    begin, end = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n\n{tables}\n\n{end}{after}"
+
+
+def renewed(page: str) -> str:
+    """The README's text with what the records say now."""
+    for mark, tables, name in (("speed", report, "cpu"), ("live lab", live_lab, "live_view")):
+        record = json.loads((HERE / "results" / f"{name}.json").read_text("utf-8"))
+        page = insert(page, mark, tables(record))
+    return page
 
 
 def main() -> None:
     """Renew the README."""
     path = HERE / "README.md"
-    record = json.loads((HERE / "results" / "cpu.json").read_text("utf-8"))
-    path.write_text(insert(path.read_text("utf-8"), record), "utf-8")
+    path.write_text(renewed(path.read_text("utf-8")), "utf-8")
 
 
 if __name__ == "__main__":
