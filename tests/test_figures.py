@@ -54,6 +54,13 @@ def test_a_chapter_links_to_its_recording() -> None:
     assert not re.search(r"https?://|\bsrc=|import\s*\(", page)
 
 
+@pytest.mark.parametrize("name", ["lab.js", "lab.css"])
+def test_the_recording_is_played_by_the_present_lab(name: str) -> None:
+    present = (ROOT / "gan_course/lab" / name).read_text(encoding="utf-8")
+    recorded = RECORDING.read_text(encoding="utf-8")
+    assert present in recorded, f"{name} has changed since: run figures/02_lab.py"
+
+
 @pytest.mark.browser
 def test_the_lab_is_filmed_while_its_controls_move(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

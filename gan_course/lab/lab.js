@@ -921,10 +921,10 @@ function facts(head) {
   if (m.value !== undefined) parts.push(`V = ${number(m.value)}`);
   if (m.loss !== undefined) parts.push(`D's loss = ${number(m.loss)}`);
   if (m.least !== undefined) parts.push(`of D* = ${number(m.least)}`);
-  if (m.modes !== undefined) parts.push(`${m.modes} of ${head.modes} modes`, `${Math.round(100 * m.quality)} % near one`);
+  if (m.modes !== undefined) parts.push(`${m.modes} of ${head.modes} modes`, `${Math.round(100 * m.quality)}\u00a0% near one`);
   if (m.gap !== undefined) parts.push(`V(D*) − V(D) = ${number(m.gap)}`);
   if (m.divergence !== undefined) parts.push(`JS = ${number(m.divergence)}`);
-  if (m.outside >= 0.005) parts.push(`${Math.round(100 * m.outside)} % of the samples outside the picture`);
+  if (m.outside >= 0.005) parts.push(`${Math.round(100 * m.outside)}\u00a0% of the samples outside the picture`);
   return parts.join(" · ");
 }
 
