@@ -19,8 +19,8 @@ STYLES = {16: {"color": REAL, "marker": "o"}, 128: {"color": FAKE, "marker": "s"
 
 def draw(record: dict[str, Any]) -> Figure:
     """Time of one GAN-step against the number of runs, and against the width."""
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
     for width, style in STYLES.items():
         curve(left, record["runs"][str(width)], label=f"width {width}", **style)
         (row,) = (
@@ -30,22 +30,17 @@ def draw(record: dict[str, Any]) -> Figure:
         )
         plain = 1e3 / row["plain loop"]["steps_per_second"]
         left.axhline(plain, color=style["color"], linestyle=":", label=f"tutorial loop, {width}")
-    left.set(xlabel="runs that train at once", title="a step of one run costs")
-    left.set_xscale("log", base=2)
-    counts = list(record["runs"]["16"])
-    left.set_xticks([int(count) for count in counts], counts)
-    curve(right, record["widths"], color=INK, marker="o", label="one run")
-    right.set(xlabel="width of the hidden layers", title="a step of a wider GAN costs")
-    right.set_xscale("log", base=2)
-    right.set_xticks([int(width) for width in record["widths"]], list(record["widths"]))
-    for ax in (left, right):
-        ax.set_yscale("log")
-        ax.set_ylabel("milliseconds")
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.yaxis.set_major_formatter("{x:g}")
+    left.set(xlabel="runs that train at once", ylabel="milliseconds", title="a step of one run")
+    left.legend(fontsize="small", loc="upper left")
+    curve(right, record["widths"], color=INK, marker="o")
+    right.set(xlabel="width of the hidden layers", title="a step of a wider GAN")
+    left.set_yscale("log")
+    left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    left.yaxis.set_major_formatter("{x:g}")
+    for ax, found in ((left, record["runs"]["16"]), (right, record["widths"])):
+        ax.set_xscale("log", base=2)
+        ax.set_xticks([int(key) for key in found], list(found))
         ax.minorticks_off()
-    left.set_ylim(top=5 * left.get_ylim()[1])  # room for the legend
-    left.legend(fontsize="small", ncols=2, loc="upper center")
     return figure
 
 
