@@ -698,6 +698,16 @@ def test_a_wall_along_a_rate_differs_in_that_rate_alone(rate: str) -> None:
     lab.stop()
 
 
+def test_a_wall_of_seeds_has_a_seed_of_its_own() -> None:
+    lab = Lab(runs=4, seed=3, width=8, batch=32)
+    assert lab.trainer.seed == 3
+    lab.set(seed=4)
+    lab.run(1)
+    assert lab.trainer.seed == 4
+    assert lab.note["text"].startswith("Started again")
+    lab.stop()
+
+
 def test_the_wall_names_each_run_s_rate_and_the_view_has_the_lifted_one_s() -> None:
     lab = Lab(runs=4, along="generator_rate", width=8, batch=32)
     lab.lift(2)

@@ -553,7 +553,7 @@ class Lab:
             if not (name == "data" and value in self.targets):
                 self.controls[name].check(value)
         along = values.get("along", self.values.get("along"))
-        if along in values:
+        if along != SEED and along in values:
             raise ValueError(
                 f"{along} = {values[along]!r}: the runs of the wall differ in it, from one end of "
                 f"its slider to the other; to set it, choose along={SEED!r}"
