@@ -7,7 +7,7 @@ const SHADE = 0.5; // how strongly D's surface covers the paper
 // some 40 KB of every swap. So acknowledge seldom (half of the window in `view.py`), and the last.
 const ACKNOWLEDGE_EVERY = 36;
 const ACKNOWLEDGE_MS = 1000;
-const SURVEY_MS = 90; // curves and wall change slowly, and cost more than the main view
+const TURNS = 5; // curves and wall change slowly, and cost more than the main view
 const SPEAK_MS = 1500; // a screen reader cannot follow thirty labels a second
 
 const CURVES = [
@@ -530,7 +530,7 @@ export function mount(root, page, send) {
     curves: [],
     wall: [],
   };
-  const state = { head: null, arrays: null, spoken: 0, surveyed: 0 };
+  const state = { head: null, arrays: null, spoken: 0, turn: 0 };
   parts.remedy.onclick = () => {
     send({ kind: "remedy" });
     parts.play.focus(); // the remedy goes once it is taken
@@ -699,12 +699,14 @@ function buildWall(parts, runs, send) {
   return make("div", { className: "gan-runs" }, box, parts.wallNote);
 }
 
-function drawWall(parts, head, arrays, colors, speaking) {
+function drawWall(parts, head, arrays, colors, due, spoken) {
   if (!arrays.wall) return;
   const [, samples, axes] = arrays.wall.shape;
   const rate = { discriminator_rate: "rate of D", generator_rate: "rate of G" }[head.along];
   write(parts.wallNote, wallNote(head, parts.wall.length, rate));
-  parts.wall.forEach(({ button, canvas, value, state }, run) => {
+  parts.wall.forEach((tile, run) => {
+    if (!due(run)) return;
+    const { button, canvas, value, state } = tile;
     const { context, width } = surface(canvas, 1);
     const place = plane(head, width);
     const own = arrays.wall.data.subarray(run * samples * axes, (run + 1) * samples * axes);
@@ -721,7 +723,8 @@ function drawWall(parts, head, arrays, colors, speaking) {
     const stopped = head.stopped.includes(run);
     write(value, head.tiles[run] ?? "");
     write(state, stopped ? "stopped" : covered);
-    if (speaking || !button.ariaLabel) {
+    if (tile.spoken !== spoken) {
+      tile.spoken = spoken;
       const says = [`Run ${run + 1}`, rate && `${rate} ${head.tiles[run]}`, covered && `${covered} modes`, stopped && "stopped"];
       button.ariaLabel = button.title = says.filter(Boolean).join(", ");
     }
@@ -865,12 +868,12 @@ function draw(lab, parts, state) {
   parts.window = head.window;
   if (parts.pad?.on) drawPad(context, width, head, parts.pad, colors);
   tell(parts, head);
-  const speaking = speak(parts, state);
-  const now = performance.now();
-  if (head.playing && now - state.surveyed < SURVEY_MS) return;
-  state.surveyed = now;
-  drawCurves(parts, head, arrays, colors);
-  drawWall(parts, head, arrays, colors, speaking);
+  speak(parts, state);
+  // While it plays, each picture renews its share of them, so that none takes long.
+  state.turn = (state.turn + 1) % TURNS;
+  const due = (number) => !head.playing || number % TURNS === state.turn;
+  if (due(0)) drawCurves(parts, head, arrays, colors);
+  drawWall(parts, head, arrays, colors, due, state.spoken);
 }
 
 function drawCurves(parts, head, arrays, colors) {
@@ -935,13 +938,12 @@ function number(value, digits = 3) {
 
 function speak(parts, state) {
   const now = performance.now();
-  if (state.head.playing && now - state.spoken < SPEAK_MS) return false;
+  if (state.head.playing && now - state.spoken < SPEAK_MS) return;
   state.spoken = now;
   const { real_score, fake_score, real = real_score, fake = fake_score } = state.head.measures;
   parts.canvas.ariaLabel =
     `Real and generated samples with the discriminator's opinion. ${facts(state.head)}. ` +
     `D averages ${number(real, 2)} on real and ${number(fake, 2)} on generated samples.`;
-  return true;
 }
 
 // ---------------------------------------------------------------------------------------
