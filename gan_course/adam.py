@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 
 import torch
@@ -31,6 +32,15 @@ class Adam:
         self.state: list[Tensor] = [self.weights, mean, square]
         self.steps = torch.zeros((), device=self.weights.device)
 
+    def part(self, weights: nn.Parameter, runs: slice) -> Adam:
+        """The optimiser of some runs, in the same memory; ``weights`` are theirs."""
+        part = copy.copy(self)
+        part.parameters, part.weights = [weights], weights
+        part.state = [weights, *(moment[runs] for moment in self.state[1:])]
+        part.steps = self.steps.clone()
+        return part
+
+    @torch.no_grad()
     def step(
         self, gradient: Tensor, rate: Tensor, betas: tuple[float, float], clip: float = 0.0
     ) -> None:

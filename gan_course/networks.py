@@ -246,6 +246,46 @@ def mixes_samples(network: nn.Module) -> bool:
     )
 
 
+class Block(nn.Module):
+    """Some runs of an ensemble, whose weights are one tensor in the ensemble's memory.
+
+    One, because a compiled program remembers how several tensors share a memory: what was
+    compiled for one block would write into its place for another.
+
+    Args:
+        ensemble: the whole; its layers are plain, see :func:`is_plain`.
+        runs: which of its runs.
+        weights: theirs, shape ``(runs, weights of one run)``, in the order of its parameters.
+    """
+
+    def __init__(self, ensemble: Ensemble, runs: slice, weights: Tensor) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(weights)
+        self.runs = len(weights)
+        self._form = [copy.deepcopy(ensemble).to("meta")]  # no numbers; in a list, no submodule
+        self._form[0].runs = self.runs
+        self._names = [name for name, _ in ensemble.named_parameters()]
+        self._shapes = [(self.runs, *p.shape[1:]) for p in ensemble.parameters()]
+        self._sizes = [math.prod(shape[1:]) for shape in self._shapes]
+        self._constants = {name: b[runs] for name, b in ensemble.named_buffers()}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply each run to its part of ``x``, shape ``(runs, batch, ...)``."""
+        parts = zip(
+            self._names, torch.split(self.weights, self._sizes, dim=1), self._shapes, strict=True
+        )
+        state = {name: part.reshape(shape) for name, part, shape in parts}
+        output: Tensor = functional_call(self._form[0], state | self._constants, (x,))
+        return output
+
+
+def is_plain(network: nn.Module) -> bool:
+    """Whether a network is trained linear layers and activations, without a mode or a memory."""
+    plain = (nn.Sequential, nn.Linear, *_ELEMENTWISE, FourierFeatures, Ensemble, Solo)
+    trained = all(parameter.requires_grad for parameter in network.parameters())
+    return trained and all(type(module) in plain for module in network.modules())
+
+
 def _apply(module: nn.Module, x: Tensor) -> Tensor:
     # `type(...) is`: a parametrized layer is a subclass, and needs vmap.
     if type(module) is nn.Sequential:

@@ -27,12 +27,15 @@ from tqdm.auto import tqdm
 from gan_course.adam import Adam, flatten_weights
 from gan_course.distributions import Source, normal
 from gan_course.losses import LOSSES
-from gan_course.networks import Ensemble, Solo, mixes_samples
+from gan_course.networks import Block, Ensemble, Solo, is_plain, mixes_samples
 from gan_course.penalties import PENALTIES, Critic, mixing_weights
 from gan_course.programs import PROGRAMS, Draws, Program
 
 if TYPE_CHECKING:
     import pandas as pd
+
+#: Bytes of one layer's output that an ensemble works on at once, for each thread of a CPU.
+CACHE = 2 * 2**20
 
 
 class NonFiniteError(ArithmeticError):
@@ -218,6 +221,10 @@ class Batch(NamedTuple):
     blur: Tensor | None = None  # instance noise for the generated samples
     mix: Tensor | None = None  # weights between real and generated samples, for WGAN-GP
 
+    def of(self, rows: slice) -> Batch:
+        """The part of some runs."""
+        return Batch(*(None if part is None else part[rows] for part in self))  # type: ignore[arg-type]
+
 
 class Trainer:
     """Two networks, what they learn from, and the step that trains them.
@@ -286,6 +293,7 @@ class Trainer:
         self._program: Program = PROGRAMS[program](self)
         self._compiled = program == "compiled"
         self.settings = settings or Settings()
+        self._blocks = [(rows, self._block(rows, program)) for rows in self._rows()]
         self._use_settings()
 
     def set(self, **changes: object) -> None:
@@ -303,6 +311,39 @@ class Trainer:
             self.settings = old
             raise
 
+    def _rows(self) -> list[slice]:
+        """The runs in blocks that fit a processor's cache; none where all of them do.
+
+        All at once, a wide ensemble waits for memory: what a layer returns has left the cache
+        when the next one asks for it. Decided once, for the batch that the trainer starts with.
+        """
+        networks = self.generator, self.discriminator
+        if self.runs == 1 or self.device.type != "cpu" or not all(map(is_plain, networks)):
+            return []
+        weights = [*self.generator.parameters(), *self.discriminator.parameters()]
+        widest = max(weight.shape[1] for weight in weights)
+        numbers = self.runs * 2 * self.settings.batch * widest  # D sees two batches
+        blocks = min(math.ceil(4 * numbers / (CACHE * torch.get_num_threads())), self.runs)
+        if blocks == 1:
+            return []
+        parts = torch.arange(self.runs).tensor_split(blocks)
+        return [slice(int(part[0]), int(part[-1]) + 1) for part in parts]
+
+    def _block(self, rows: slice, program: str) -> Trainer:
+        """The same training of some runs only, in the same memory."""
+        players = {p: Block(getattr(self, p), rows, a.weights[rows]) for p, a in self._adam.items()}
+        block = copy.copy(self)
+        vars(block).update(
+            players,
+            runs=players["generator"].runs,
+            frozen=self.frozen[rows],
+            _ones=self._ones[rows],
+            _adam={p: a.part(players[p].weights, rows) for p, a in self._adam.items()},
+            _buffers=[],  # none that a step changes
+        )
+        block._program = PROGRAMS[program](block)
+        return block
+
     def _use_settings(self) -> None:
         rates = {player: self._rate(f"{player}_rate") for player in self._adam}
         for player, rate in rates.items():
@@ -317,6 +358,15 @@ class Trainer:
             self.averaged = copy.deepcopy(self.generator)
             parameters = [p for p in self.averaged.parameters() if p.requires_grad]
             self._average = flatten_weights(parameters, self.runs)
+        for rows, block in self._blocks:
+            block.settings = self.settings
+            block._rates = {p: rate[rows] if rate.dim() else rate for p, rate in rates.items()}
+            if self.averaged is None:
+                block.averaged = None
+            elif block.averaged is None:
+                assert isinstance(self.averaged, Ensemble)
+                block._average = self._average[rows]
+                block.averaged = Block(self.averaged, rows, block._average)
 
     def _rate(self, name: str) -> Tensor:
         rate = getattr(self.settings, name)
@@ -342,17 +392,23 @@ class Trainer:
 
     def discriminator_step(self) -> DiscriminatorStep:
         """Descend D's loss once, on a fresh batch of real and one of generated samples."""
-        frozen = self.frozen.clone()
-        step = self._discriminator_step(self._draw_for_discriminator())
+        frozen, batch = self.frozen.clone(), self._draw_for_discriminator()
+        parts = [block._discriminator_step(cut) for block, cut in self._in_blocks(batch)]
         self._raise_if_all_stopped("discriminator", frozen)
-        return step
+        return DiscriminatorStep(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
     def generator_step(self) -> GeneratorStep:
         """Descend G's loss once, on a fresh batch of noise."""
-        frozen = self.frozen.clone()
-        step = self._generator_step(self._draw_for_generator())
+        frozen, batch = self.frozen.clone(), self._draw_for_generator()
+        parts = [block._generator_step(cut) for block, cut in self._in_blocks(batch)]
         self._raise_if_all_stopped("generator", frozen)
-        return step
+        return GeneratorStep(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+    def _in_blocks(self, batch: Batch) -> Iterator[tuple[Trainer, Batch]]:
+        """What moves the weights, each with its part of a batch."""
+        yield from ((block, batch.of(rows)) for rows, block in self._blocks)
+        if not self._blocks:
+            yield self, batch
 
     def _steps(self, draws: Draws) -> Tensor:
         """Take steps on their batches; return their records, ``(steps, quantities, runs)``.
@@ -433,10 +489,10 @@ class Trainer:
     def _shown(self, batch: Batch, fake: Tensor) -> tuple[Tensor | None, Tensor]:
         """What D gets to see: instance noise added, samples packed."""
         real = batch.real
-        if fake.shape[2:] != self.data.event_shape:
+        if real is not None and fake.shape[2:] != real.shape[2:]:
             raise ValueError(
                 f"generator returned samples of shape {tuple(fake.shape[2:])}: "
-                f"expected {tuple(self.data.event_shape)}, the shape of the data's"
+                f"expected {tuple(real.shape[2:])}, the shape of the data's"
             )
         if batch.blur is not None:
             fake = fake + batch.blur
@@ -531,10 +587,11 @@ class Trainer:
         self.frozen |= ~(loss.detach().abs() + norms < math.inf)  # also where it is NaN
         steps = adam.steps.clone()
         before = list(zip(self._buffers, buffers, strict=True))
-        before += [(tensor, tensor.clone()) for tensor in adam.state]
+        before += [(tensor, tensor.detach().clone()) for tensor in adam.state]
         adam.step(gradient, self._rates[player], self.settings.betas, clip)
-        for tensor, old in before:
-            tensor.copy_(torch.where(self._frozen_in(tensor), old, tensor))
+        with torch.no_grad():
+            for tensor, old in before:
+                tensor.copy_(torch.where(self._frozen_in(tensor), old, tensor))
         adam.steps.copy_(torch.where(self.frozen.all(), steps, adam.steps))
         return norms
 
@@ -574,7 +631,10 @@ class Trainer:
             [*(self._draw_for_discriminator() for _ in range(k)), self._draw_for_generator()]
             for _ in range(steps)
         ]
-        records = (program or self._program)(draws)
+        if self._blocks:
+            records = torch.cat([b._program(_of(rows, draws)) for rows, b in self._blocks], dim=-1)
+        else:
+            records = (program or self._program)(draws)
         if not self.frozen.all():
             self.steps += steps
             history.extend(records)
@@ -596,7 +656,7 @@ class Trainer:
         A call into a program has its price, which an ensemble's work hides; so has waiting for
         a GPU. A longer program takes longer to compile.
         """
-        if self._compiled:
+        if self._compiled and not self._blocks:
             return max(1, 8 // (self.settings.k + 1)) if self.runs < 8 else 1
         return 1 if self.device.type == "cpu" else 20
 
@@ -702,6 +762,11 @@ def pack(x: Tensor, packing: int) -> Tensor:
     if packing == 1:
         return x
     return x.reshape(x.shape[0], -1, packing * x.shape[2], *x.shape[3:])
+
+
+def _of(rows: slice, draws: Draws) -> Draws:
+    """The part of some runs."""
+    return [[batch.of(rows) for batch in batches] for batches in draws]
 
 
 def _stacked(record: Record) -> Tensor:

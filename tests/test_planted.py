@@ -112,6 +112,12 @@ FAULTS = {
         "parameter.data = part.reshape(parameter.shape).clone()",
         "test_training.py::test_rates_belong_to_their_players",
     ),
+    "a block moves a copy of the weights": Fault(
+        "networks.py",
+        "self.weights = nn.Parameter(weights)",
+        "self.weights = nn.Parameter(weights.clone())",
+        "test_programs.py::test_an_ensemble_in_blocks_is_the_ensemble",
+    ),
     "Adam's count goes on after a refused update": Fault(
         "training.py",
         "adam.steps.copy_(torch.where(self.frozen.all(), steps, adam.steps))",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 from toys import Poison, state
 
+from gan_course import training
 from gan_course.distributions import Source, normal, ring
 from gan_course.networks import Ensemble, mlp
-from gan_course.training import NonFiniteError, Record, Settings, Trainer
+from gan_course.training import Linear, NonFiniteError, Record, Settings, Trainer
 
 try:
     from torch._inductor.cpp_builder import get_cpp_compiler
@@ -45,12 +47,16 @@ def build(
     )
 
 
-def assert_alike(ours: Trainer, eager: Trainer) -> None:
+def assert_same_state(ours: Trainer, eager: Trainer) -> None:
     for (name, found), expected in zip(state(ours).items(), state(eager).values(), strict=True):
         error = (found.cpu().double() - expected.cpu().double()).norm()
         assert error <= 1e-5 * expected.double().norm(), name
     assert ours.steps == eager.steps
     assert ours.frozen.tolist() == eager.frozen.tolist()
+
+
+def assert_alike(ours: Trainer, eager: Trainer) -> None:
+    assert_same_state(ours, eager)
     for player, adam in ours._adam.items():
         assert int(adam.steps) == int(eager._adam[player].steps)
 
@@ -96,6 +102,97 @@ def test_a_compiled_ensemble_stops_where_the_eager_one_does(spoiled: list[int] |
                 history[quantity][:, others], expected[quantity][11:, others], rtol=1e-4, atol=1e-6
             )
     assert_alike(ours, eager)
+
+
+# --- Blocks of an ensemble ------------------------------------------------------------------
+
+
+def in_blocks(
+    monkeypatch: pytest.MonkeyPatch, *arguments: object, **settings: object
+) -> tuple[Trainer, Trainer]:
+    """A training in blocks, on a machine whose cache holds two runs, and the same in one piece."""
+    with monkeypatch.context() as machine:
+        machine.setattr(training, "CACHE", 2 * 2 * 16 * 8 * 4)
+        machine.setattr(torch, "get_num_threads", lambda: 1)
+        blocked = build(*arguments, **settings)
+    assert len(blocked._blocks) > 1
+    whole = build("eager", *arguments[1:], **settings)
+    assert not whole._blocks
+    return blocked, whole
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"penalties": {"WGAN-GP": 1.0}, "loss": "wasserstein", "k": 2},
+        {"averaging": 0.9, "clip": 0.1, "loss": "relativistic"},
+        {"generator_rate": [1e-3 * r for r in range(1, 6)], "instance_noise": 0.1},
+        {"unroll": 2},
+    ],
+    ids=lambda settings: ", ".join(settings) or "plain",
+)
+def test_an_ensemble_in_blocks_is_the_ensemble(
+    settings: dict[str, object], monkeypatch: pytest.MonkeyPatch
+):
+    """However it is stepped; and what a reader changes counts."""
+    blocked, whole = in_blocks(monkeypatch, "eager", 5, **settings)
+    assert [rows for rows, _ in blocked._blocks] == [slice(0, 2), slice(2, 4), slice(4, 5)]
+    for one in (blocked, whole):
+        one.train(3, schedule={"discriminator_rate": Linear(1e-3, 1e-4, 0, 3)})
+        one.set(averaging=0.5, loss="hinge")
+        with torch.no_grad():
+            next(one.discriminator.parameters()).mul_(0.9)
+    for step in ("discriminator_step", "generator_step", "step"):
+        for found, expected in zip(getattr(blocked, step)(), getattr(whole, step)(), strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    assert_same_state(blocked, whole)
+
+
+@pytest.mark.parametrize("spoiled", [[2, 3], [4], slice(None)], ids=["a block", "a run", "all"])
+def test_an_ensemble_in_blocks_stops_where_the_ensemble_does(
+    spoiled: list[int] | slice, monkeypatch: pytest.MonkeyPatch
+):
+    blocked, whole = in_blocks(monkeypatch, "eager", 5)
+    blocked.data, whole.data = (Poison(ring(), at=[3], spoiled=spoiled) for _ in range(2))
+    for one in (blocked, whole):
+        if isinstance(spoiled, slice):
+            with pytest.raises(NonFiniteError, match="step 3: the discriminator's"):
+                one.train(6)
+        else:
+            one.train(6)
+            assert one.frozen.nonzero().flatten().tolist() == spoiled
+    assert_same_state(blocked, whole)
+
+
+@compiled
+def test_a_compiled_ensemble_in_blocks_follows_the_eager_one(monkeypatch: pytest.MonkeyPatch):
+    blocked, whole = in_blocks(monkeypatch, "compiled", 6, averaging=0.9)
+    for one in (blocked, whole):
+        one.train(20)
+    assert_same_state(blocked, whole)
+
+
+@pytest.mark.parametrize("trait", ["batch norm", "weights that stay", "one run"])
+def test_what_has_a_mode_or_untrained_weights_stays_in_one_piece(
+    trait: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(training, "CACHE", 1)
+
+    def network(outputs: int) -> nn.Module:
+        made = mlp(2, outputs, width=8, batch_norm=trait == "batch norm")
+        made[0].weight.requires_grad_(trait != "weights that stay")
+        return made
+
+    def players(runs: int) -> list[nn.Module]:
+        return [Ensemble(lambda o=o: network(o), runs) for o in (2, 1)]
+
+    ours = Trainer(*players(1 if trait == "one run" else 4), ring(), normal(2), device="cpu")
+    assert not ours._blocks
+    assert ours.step().real.isfinite().all()
+
+
+# --- What cannot be run ---------------------------------------------------------------------
 
 
 def test_a_missing_compiler_is_named(monkeypatch: pytest.MonkeyPatch):
