@@ -211,17 +211,21 @@ def contenders(
         programs.append("captured")
     for program in programs:
 
-        def of(count: int | None, program: str = program) -> Callable[[int], object]:
+        def of(
+            count: int | None, threads: int = 1, program: str = program
+        ) -> Callable[[int], object]:
+            torch.set_num_threads(threads)  # an ensemble's blocks depend on it
             ours = trainer(width, k, r1, count, device=device, program=program)
             return lambda steps: ours.train(steps, progress=False)
 
         found[f"one run, {program}"] = Contender(of(None), steps=8)
+        large = max((count for count in runs if count <= 64), default=0)
         for count in runs:
-            if program == "eager" or count == 64 or device != "cpu":
-                threads = sorted({1, CORES}) if device == "cpu" and count == 64 else [1]
+            if program == "eager" or count == large or device != "cpu":
+                threads = sorted({1, CORES}) if device == "cpu" and count == large else [1]
                 for number in threads:
                     name = f"ensemble of {count}, {program}" + f", {number} threads" * (number > 1)
-                    found[name] = Contender(of(count), count, number)
+                    found[name] = Contender(of(count, number), count, number)
     if jax:
         import jax_loop  # noqa: PLC0415  # an extra
 
@@ -389,6 +393,7 @@ def competition(record: dict[str, Any], options: argparse.Namespace, device: str
 def for_the_reader(record: dict[str, Any], options: argparse.Namespace, device: str) -> None:
     """What records, checks for finite values, history and a callback cost."""
     record["for_the_reader"] = {}
+    torch.set_num_threads(1)
     for width, count in ((16, None), (16, 64), (128, None)):
         ours = trainer(width, runs=count, device=device)
         bare = trainer(width, runs=count, device=device, kind=Bare)
@@ -409,6 +414,7 @@ def curves(record: dict[str, Any], options: argparse.Namespace, device: str) -> 
     """GAN-steps a second against the number of runs, and against the width."""
 
     def alone(width: int, count: int) -> Contender:
+        torch.set_num_threads(1)
         ours = trainer(width, runs=count, device=device)
         return Contender(lambda steps: ours.train(steps, progress=False), count)
 
