@@ -22,7 +22,7 @@ from torch import Generator, Tensor
 from torch.func import jacrev, vjp, vmap
 
 from gan_course.losses import LOSSES
-from gan_course.penalties import PENALTIES, mixing_weights
+from gan_course.penalties import mixing_weights
 from gan_course.training import Batch, Trainer
 
 #: States to velocities, ``(..., n)`` to ``(..., n)``, each state on its own.
@@ -267,8 +267,7 @@ def jacobian_spectrum(trainer: Trainer, batch: int = 512, seed: int = 0) -> Tens
     random = Generator(trainer.device).manual_seed(seed)
     real = trainer.data.sample((trainer.runs, batch), random).double()
     noise = trainer.prior.sample((trainer.runs, batch), random).double()
-    mixes = any(PENALTIES[name].mixes for name in trainer.settings.penalties)
-    batches = Batch(noise, real, mix=mixing_weights(real, random) if mixes else None)
+    batches = Batch(noise, real, mix=mixing_weights(real, random))
 
     def critic(x: Tensor) -> Tensor:
         return D(x).reshape(x.shape[:2])  # type: ignore[no-any-return]
