@@ -21,6 +21,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,14 +37,8 @@ from gan_course.training import Batch, DiscriminatorStep, Settings, Trainer, pic
 HERE = Path(__file__).parent
 BATCH = 256
 CORES = os.cpu_count() or 1
-#: Width of the hidden layers, k, weight of R1.
-WORK = [
-    (16, 1, 0.0),
-    (16, 5, 0.0),
-    (16, 1, 0.1),
-    (128, 1, 0.0),
-    (512, 1, 0.0),
-]
+#: Width of the hidden layers, k, weight of R1; first those that the targets are about.
+WORK = sorted(product((16, 128, 512), (1, 5), (0.0, 0.1)), key=lambda work: work[1:] != (1, 0.0))
 #: For the curves: runs of an ensemble, and widths of one run.
 RUNS, WIDTHS = [1, 2, 4, 8, 16, 32, 64, 128, 256], [16, 32, 64, 128, 256, 512]
 
@@ -199,14 +194,15 @@ def assert_jax_does_the_same_work(k: int, r1: float) -> None:
 
 
 def contenders(
-    width: int, k: int, r1: float, runs: list[int], device: str, *, jax: bool, compiled: bool
+    width: int, k: int, r1: float, runs: list[int], device: str, *, jax: bool, quick: bool = False
 ) -> dict[str, Contender]:
     """Every contender by name."""
     torch.manual_seed(0)
     networks = [mlp(2, outputs, width=width, activation="relu") for outputs in (2, 1)]
     plain = PlainLoop(*copy.deepcopy(networks), k=k, r1=r1, device=device)
     found = {"plain loop": Contender(plain.train)}
-    programs = ["eager", *(["compiled"] if compiled else [])]
+    large = max(count for count in runs if count <= 64)
+    programs = ["eager", *([] if quick else ["compiled"])]
     if device != "cpu":
         programs.append("captured")
     for program in programs:
@@ -219,7 +215,6 @@ def contenders(
             return lambda steps: ours.train(steps, progress=False)
 
         found[f"one run, {program}"] = Contender(of(None), steps=8)
-        large = max((count for count in runs if count <= 64), default=0)
         for count in runs:
             if program == "eager" or count == large or device != "cpu":
                 threads = sorted({1, CORES}) if device == "cpu" and count == large else [1]
@@ -229,7 +224,7 @@ def contenders(
     if jax:
         import jax_loop  # noqa: PLC0415  # an extra
 
-        for count in (1, 64):
+        for count in (1, large):
             ours = [Ensemble(lambda n=n: copy.deepcopy(n), count).module for n in networks]
             pair = networks if count == 1 else ours
             length = 50 if count == 1 else 5  # steps in one call
@@ -379,7 +374,7 @@ def competition(record: dict[str, Any], options: argparse.Namespace, device: str
         if options.quick:
             affordable = [8]
         competing = contenders(
-            width, k, r1, affordable, device, jax=options.jax, compiled=k == 1 and not options.quick
+            width, k, r1, affordable, device, jax=options.jax, quick=options.quick
         )
         found = measure(competing, options.rounds, options.seconds, device, "plain loop")
         for name, contender in competing.items():
