@@ -29,7 +29,7 @@ import numpy as np
 from nbformat.v4 import new_code_cell, new_notebook
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from jupyter_browser import NO_CHROMIUM, Lab, chromium, opened
+from jupyter_browser import NO_CHROMIUM, Lab, chromium, course
 
 START = "import torch\ntorch.set_num_threads(1)\nfrom gan_course.lab import Lab\n"
 SCENES = {
@@ -164,7 +164,7 @@ def scene(code: str, look: Callable[[Lab], dict[str, Any]]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "live.ipynb"
         nbformat.write(new_notebook(cells=[new_code_cell(START + code)], metadata=KERNEL), path)
-        with opened(path, Path(folder)) as lab:
+        with course(Path(folder)) as started, started.opened(path) as lab:
             lab.run_all()
             lab.page.wait_for_selector(".gan-facts:has-text('step')")
             return look(lab)

@@ -1,14 +1,19 @@
-"""Shared by all tests: one thread, no screen, no figure left open."""
+"""Shared by all tests: one thread, no screen, no figure left open, one JupyterLab a file."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
 import torch
 from matplotlib.axes import Axes
+
+if TYPE_CHECKING:
+    from jupyter_browser import Course
 
 pytest.register_assert_rewrite("tools", "toys")  # a failed assert shows its values
 mpl.use("Agg")
@@ -20,3 +25,15 @@ def ax() -> Iterator[Axes]:
     figure, axes = plt.subplots()
     yield axes
     plt.close(figure)
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Course]:
+    """JupyterLab and a browser; starting them takes longer than most tests."""
+    from jupyter_browser import NO_CHROMIUM, chromium, course
+
+    if chromium() is None:
+        assert not os.environ.get("CI"), NO_CHROMIUM
+        pytest.skip(NO_CHROMIUM)
+    with course(tmp_path_factory.mktemp("course")) as started:
+        yield started

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from tools import ROOT, load
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge")
@@ -41,14 +42,15 @@ def chromium() -> str | None:
 
 
 @contextlib.contextmanager
-def jupyterlab(root: Path, home: Path) -> Iterator[str]:
-    """Serve ``root`` in JupyterLab; yields its address with ``{}`` for what to open.
+def serving(root: Path, home: Path) -> Iterator[str]:
+    """Serve ``root`` in JupyterLab; yields the server's address with ``{}`` for a path in it.
 
     Args:
         root: the folder with the notebooks.
         home: a folder for settings, workspaces and logs, so that none of the user's is touched.
     """
     port, token = _free_port(), secrets.token_hex(8)
+    address = f"http://127.0.0.1:{port}/{{}}?token={token}"
     log = home / "jupyterlab.log"
     options = [f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"]
     options += ["--no-browser", "--ip=127.0.0.1", f"--ServerApp.root_dir={root}", "--allow-root"]
@@ -62,9 +64,8 @@ def jupyterlab(root: Path, home: Path) -> Iterator[str]:
             cwd=root,
         )
         try:
-            _wait(f"http://127.0.0.1:{port}/api/status?token={token}", server, log)
-            place = f"lab/workspaces/t{secrets.token_hex(3)}/tree"
-            yield f"http://127.0.0.1:{port}/{place}/{{}}?token={token}"
+            _wait(address.format("api/status"), server, log)
+            yield address
         finally:
             _stop(server)
 
@@ -116,12 +117,11 @@ class Lab:
     """A notebook open in JupyterLab: what a reader sees, and can do."""
 
     page: Page
-    address: str
     console: list[str] = field(default_factory=list)
 
-    def open(self, name: str) -> None:
-        """Open the notebook ``name`` and wait until its kernel is there."""
-        self.page.goto(self.address.format(name))
+    def open(self, address: str) -> None:
+        """Open the notebook at an address and wait until its kernel is there."""
+        self.page.goto(address)
         self.page.wait_for_selector(".jp-NotebookPanel .jp-Notebook .jp-Cell", timeout=90_000)
         # Before the kernel is connected, "Run All" opens a dialog.
         self.page.wait_for_function(
@@ -271,33 +271,55 @@ FLAGS = [
 ]
 
 
-@contextlib.contextmanager
-def browser(address: str, width: int = 1280, height: int = 1000) -> Iterator[Lab]:
-    """A Chromium window at the JupyterLab of :func:`jupyterlab`."""
-    with sync_playwright() as playwright:
-        chrome = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+@dataclass
+class Course:
+    """A JupyterLab and a Chromium, for one notebook after the other."""
+
+    folder: Path
+    address: str
+    chromium: Browser
+
+    @contextlib.contextmanager
+    def opened(self, notebook: Path, width: int = 1280, height: int = 1000) -> Iterator[Lab]:
+        """A copy of ``notebook`` in a window of its own; its kernel ends with it."""
+        shutil.copy(notebook, self.folder / "course" / "notebooks")
+        shutil.rmtree(self.folder / "home" / "settings", ignore_errors=True)  # another's theme
+        page = self.chromium.new_page(viewport={"width": width, "height": height})
+        lab = Lab(page)
+        page.on("pageerror", lambda error: lab.console.append(str(error)))
+        page.on(
+            "console",
+            lambda said: lab.console.append(said.text) if said.type == "error" else None,
+        )
+        # A workspace of its own, or JupyterLab would open the last one's notebooks, too.
+        place = f"lab/workspaces/t{secrets.token_hex(3)}/tree/notebooks/{notebook.name}"
         try:
-            page = chrome.new_page(viewport={"width": width, "height": height})
-            lab = Lab(page, address)
-            page.on("pageerror", lambda error: lab.console.append(str(error)))
-            page.on(
-                "console",
-                lambda said: lab.console.append(said.text) if said.type == "error" else None,
-            )
+            lab.open(self.address.format(place))
             yield lab
         finally:
-            chrome.close()
+            page.close()
+            self._end_kernels()
+
+    def _end_kernels(self) -> None:
+        with urllib.request.urlopen(self.address.format("api/sessions"), timeout=30) as answer:
+            sessions = json.load(answer)
+        for session in sessions:
+            address = self.address.format(f"api/sessions/{session['id']}")
+            urllib.request.urlopen(
+                urllib.request.Request(address, method="DELETE"), timeout=30
+            ).close()
 
 
 @contextlib.contextmanager
-def opened(notebook: Path, folder: Path, width: int = 1280, height: int = 1000) -> Iterator[Lab]:
-    """A copy of ``notebook``, open in the browser; its neighbours' pictures come along."""
+def course(folder: Path) -> Iterator[Course]:
+    """JupyterLab over a course in ``folder``, which has the book's figures, and a Chromium."""
     root, home = folder / "course", folder / "home"
     (root / "notebooks").mkdir(parents=True)
     home.mkdir()
-    shutil.copy(notebook, root / "notebooks")
-    if (ROOT / "figures").exists():
-        shutil.copytree(ROOT / "figures", root / "figures")
-    with jupyterlab(root, home) as address, browser(address, width, height) as lab:
-        lab.open(f"notebooks/{notebook.name}")
-        yield lab
+    shutil.copytree(ROOT / "figures", root / "figures")
+    with serving(root, home) as address, sync_playwright() as playwright:
+        chrome = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        try:
+            yield Course(folder, address, chrome)
+        finally:
+            chrome.close()

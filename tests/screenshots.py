@@ -14,7 +14,7 @@ import tempfile
 from itertools import product
 from pathlib import Path
 
-from jupyter_browser import NO_CHROMIUM, Lab, chromium, opened
+from jupyter_browser import NO_CHROMIUM, Lab, chromium, course
 
 WIDTHS = (1280, 800)
 THEMES = ("Light", "Dark")
@@ -56,7 +56,8 @@ def main() -> None:
     wrong = []
     with (
         tempfile.TemporaryDirectory() as home,
-        opened(arguments.notebook, Path(home), max(WIDTHS), HEIGHT) as lab,
+        course(Path(home)) as started,
+        started.opened(arguments.notebook, max(WIDTHS), HEIGHT) as lab,
     ):
         lab.run_all()
         for theme, width in product(THEMES, WIDTHS):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import nbformat
 import pytest
-from jupyter_browser import NO_CHROMIUM, Lab, chromium, opened
+from jupyter_browser import Course, Lab
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from playwright.sync_api import expect
 from tools import ROOT
@@ -44,21 +43,14 @@ explore(draw, size=(2, 1), k=(0.0, 10.0, 1.0))
 """
 
 
-@pytest.fixture(autouse=True)
-def _chromium_is_there() -> None:
-    if chromium() is None:
-        assert not os.environ.get("CI"), NO_CHROMIUM
-        pytest.skip(NO_CHROMIUM)
-
-
 def write(path: Path, cells: list[nbformat.NotebookNode]) -> Path:
     nbformat.write(new_notebook(cells=cells, metadata=KERNEL), path)
     return path
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-def test_a_chapter_runs_in_the_browser(path: Path, tmp_path: Path) -> None:
-    with opened(path, tmp_path) as lab:
+def test_a_chapter_runs_in_the_browser(path: Path, course: Course) -> None:
+    with course.opened(path) as lab:
         lab.run_all()
         assert lab.errors() == []
         assert lab.unrendered_mathematics() == []
@@ -122,23 +114,23 @@ def train_until(lab: Lab, step: int) -> None:
 # --- The harness itself -------------------------------------------------------------------
 
 
-def test_the_harness_moves_widgets_and_sees_their_picture(tmp_path: Path) -> None:
-    with opened(write(tmp_path / "panel.ipynb", [new_code_cell(PANEL)]), tmp_path) as lab:
+def test_the_harness_moves_widgets_and_sees_their_picture(course: Course, tmp_path: Path) -> None:
+    with course.opened(write(tmp_path / "panel.ipynb", [new_code_cell(PANEL)])) as lab:
         lab.run_all()
         move_the_slider(lab)
         assert lab.complaints() == []
 
 
-def test_a_source_opens_as_a_notebook(tmp_path: Path) -> None:
+def test_a_source_opens_as_a_notebook(course: Course, tmp_path: Path) -> None:
     source = tmp_path / "trial.md"
     source.write_text(SOURCE, encoding="utf-8")
-    with opened(source, tmp_path) as lab:
+    with course.opened(source) as lab:
         lab.run_all()
         assert lab.page.locator(".jp-OutputArea-output").all_inner_texts() == ["42"]
 
 
-def test_the_harness_sees_what_is_wrong(tmp_path: Path) -> None:
-    with opened(write(tmp_path / "faulty.ipynb", FAULTY), tmp_path) as lab:
+def test_the_harness_sees_what_is_wrong(course: Course, tmp_path: Path) -> None:
+    with course.opened(write(tmp_path / "faulty.ipynb", FAULTY)) as lab:
         lab.run_all()
         assert lab.errors() == ["said on the side\n"]
         assert lab.unrendered_mathematics() == []

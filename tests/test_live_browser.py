@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from jupyter_browser import FLAGS, NO_CHROMIUM, chromium, opened
+from jupyter_browser import Course
 from live_page import ask, button, notebook, picture, start, theme, wait_for_step, wait_until
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 import gan_course.lab
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(autouse=True)
-def _chromium_is_there() -> None:
-    if chromium() is None:
-        assert not os.environ.get("CI"), NO_CHROMIUM
-        pytest.skip(NO_CHROMIUM)
-
-
-def test_a_reader_trains_by_keyboard(tmp_path: Path) -> None:
-    with opened(notebook(tmp_path, "width=16, batch=64"), tmp_path) as lab:
+def test_a_reader_trains_by_keyboard(course: Course, tmp_path: Path) -> None:
+    with course.opened(notebook(tmp_path, "width=16, batch=64")) as lab:
         start(lab)
         k = lab.page.get_by_label("k (D steps)")
         k.press("ArrowRight")
@@ -53,9 +45,9 @@ def test_a_reader_trains_by_keyboard(tmp_path: Path) -> None:
         assert lab.complaints() == []
 
 
-def test_a_run_is_lifted_and_a_distribution_drawn(tmp_path: Path) -> None:
+def test_a_run_is_lifted_and_a_distribution_drawn(course: Course, tmp_path: Path) -> None:
     along = "runs=16, along='generator_rate', width=8, batch=32"
-    with opened(notebook(tmp_path, along), tmp_path) as lab:
+    with course.opened(notebook(tmp_path, along)) as lab:
         start(lab)
         button(lab, "G step").press("Enter")  # until then all are the same
         expect(lab.page.locator(".gan-note")).to_contain_text("One G step")
@@ -94,8 +86,10 @@ SCENES = {
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_nothing_is_cut_off_or_overlaps_in_either_theme(scene: str, tmp_path: Path) -> None:
-    with opened(notebook(tmp_path, SCENES[scene]), tmp_path) as lab:
+def test_nothing_is_cut_off_or_overlaps_in_either_theme(
+    scene: str, course: Course, tmp_path: Path
+) -> None:
+    with course.opened(notebook(tmp_path, SCENES[scene])) as lab:
         start(lab)
         button(lab, "Play").press("Enter")
         wait_for_step(lab, 10)
@@ -132,36 +126,34 @@ COLOURED = """() => [...document.querySelectorAll('.gan-curves figure')]
     })"""
 
 
-def test_a_recording_plays_from_disk(tmp_path: Path) -> None:
+def test_a_recording_plays_from_disk(course: Course, tmp_path: Path) -> None:
     made = gan_course.lab.Lab(width=8, batch=32, layers=["real", "generated", "belief"])
     path = made.record(tmp_path / "run.html", steps=30, every=10)
     made.stop()
-    with sync_playwright() as playwright:
-        chrome = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        page = chrome.new_context(offline=True).new_page()
-        console: list[str] = []
-        page.on("pageerror", lambda error: console.append(str(error)))
-        page.on("console", lambda said: console.append(said.text))
-        page.on("request", lambda request: console.append(request.url))
-        page.goto(path.as_uri())
-        facts = page.locator(".gan-facts")
-        expect(facts).to_contain_text("step 0 ")
-        expect(page.get_by_label("k (D steps)")).to_be_disabled()
-        expect(page.get_by_role("button", name="D step")).to_have_count(0)
-        canvas = "document.querySelector('canvas.gan-view').toDataURL()"
-        first = page.evaluate(canvas)
-        beginning = {"D, on average": True, "V(D, G)": True, "modes covered": True}
-        assert dict(page.evaluate(COLOURED)) == beginning
-        page.get_by_label("time").press("End")
-        expect(facts).to_contain_text("step 30 ")
-        assert dict(page.evaluate(COLOURED)) == {**beginning, "gradient norms": True}
-        last = page.evaluate(canvas)
-        assert last != first
-        page.get_by_role("checkbox", name="generated").click()
-        assert page.evaluate(canvas) != last
-        page.get_by_role("button", name="Play").press("Enter")
-        expect(facts).to_contain_text("step 30 ")
-        chrome.close()
+    page = course.chromium.new_page(offline=True)
+    console: list[str] = []
+    page.on("pageerror", lambda error: console.append(str(error)))
+    page.on("console", lambda said: console.append(said.text))
+    page.on("request", lambda request: console.append(request.url))
+    page.goto(path.as_uri())
+    facts = page.locator(".gan-facts")
+    expect(facts).to_contain_text("step 0 ")
+    expect(page.get_by_label("k (D steps)")).to_be_disabled()
+    expect(page.get_by_role("button", name="D step")).to_have_count(0)
+    canvas = "document.querySelector('canvas.gan-view').toDataURL()"
+    first = page.evaluate(canvas)
+    beginning = {"D, on average": True, "V(D, G)": True, "modes covered": True}
+    assert dict(page.evaluate(COLOURED)) == beginning
+    page.get_by_label("time").press("End")
+    expect(facts).to_contain_text("step 30 ")
+    assert dict(page.evaluate(COLOURED)) == {**beginning, "gradient norms": True}
+    last = page.evaluate(canvas)
+    assert last != first
+    page.get_by_role("checkbox", name="generated").click()
+    assert page.evaluate(canvas) != last
+    page.get_by_role("button", name="Play").press("Enter")
+    expect(facts).to_contain_text("step 30 ")
+    page.close()
     assert console == [path.as_uri()]
 
 
@@ -182,17 +174,15 @@ def recording(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def system(theme: str) -> Iterator[Page]:
+def system(course: Course, theme: str) -> Iterator[Page]:
     """A page on a system with that theme, and nothing to complain of in the end."""
-    with sync_playwright() as playwright:
-        chrome = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        page = chrome.new_page(color_scheme=theme)
-        console: list[str] = []
-        page.on("pageerror", lambda error: console.append(str(error)))
-        page.on("console", lambda said: console.append(said.text))
-        yield page
-        chrome.close()
-        assert console == []
+    page = course.chromium.new_page(color_scheme=theme)
+    console: list[str] = []
+    page.on("pageerror", lambda error: console.append(str(error)))
+    page.on("console", lambda said: console.append(said.text))
+    yield page
+    page.close()
+    assert console == []
 
 
 def serve(page: Page, book: str, recording: Path) -> None:
@@ -210,9 +200,11 @@ def shows(page: Page, theme: str) -> None:
 
 
 @pytest.mark.parametrize("tag", ["html", "body"])
-def test_a_recording_follows_the_theme_of_the_book(tag: str, recording: Path) -> None:
+def test_a_recording_follows_the_theme_of_the_book(
+    tag: str, course: Course, recording: Path
+) -> None:
     chosen = ["data-theme='light'" if name == tag else "" for name in ("html", "body")]
-    with system("dark") as page:
+    with system(course, "dark") as page:
         serve(page, BOOK.format(*chosen, "run.html"), recording)
         shows(page, "light")
         book = page.locator(tag).first
@@ -223,10 +215,12 @@ def test_a_recording_follows_the_theme_of_the_book(tag: str, recording: Path) ->
         shows(page, "dark")
 
 
-def test_a_recording_follows_the_system_where_no_book_can_be_asked(recording: Path) -> None:
+def test_a_recording_follows_the_system_where_no_book_can_be_asked(
+    course: Course, recording: Path
+) -> None:
     around = recording.with_name("book.html")
     around.write_text(BOOK.format("data-theme='light'", "", "run.html"), encoding="utf-8")
-    with system("dark") as page:
+    with system(course, "dark") as page:
         serve(page, BOOK.format("data-theme='light'", "", "http://other.test/run.html"), recording)
         shows(page, "dark")
         for address in (around.as_uri(), recording.as_uri()):

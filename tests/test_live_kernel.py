@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
-from jupyter_browser import NO_CHROMIUM, Lab, chromium, opened
+from jupyter_browser import Course, Lab
 from live_page import ask, button, notebook, picture, start, theme, wait_for_step, wait_until
 from playwright.sync_api import expect
 
@@ -14,19 +13,12 @@ pytestmark = pytest.mark.browser
 BREAK = "with torch.no_grad():\n    next(lab.trainer.generator.parameters()).fill_(torch.inf)"
 
 
-@pytest.fixture(autouse=True)
-def _chromium_is_there() -> None:
-    if chromium() is None:
-        assert not os.environ.get("CI"), NO_CHROMIUM
-        pytest.skip(NO_CHROMIUM)
-
-
 def toolbar(lab: Lab, item: str) -> None:
     lab.page.locator(f".jp-Toolbar-item[data-jp-item-name={item}]").first.click()
 
 
-def test_the_toolbar_s_interrupt_pauses_each_time(tmp_path: Path) -> None:
-    with opened(notebook(tmp_path, "width=16, batch=64"), tmp_path) as lab:
+def test_the_toolbar_s_interrupt_pauses_each_time(course: Course, tmp_path: Path) -> None:
+    with course.opened(notebook(tmp_path, "width=16, batch=64")) as lab:
         start(lab)
         for _ in range(2):
             steps = ask(lab)["steps"]
@@ -44,8 +36,10 @@ def test_the_toolbar_s_interrupt_pauses_each_time(tmp_path: Path) -> None:
         assert lab.complaints() == []
 
 
-def test_after_a_restart_the_old_lab_says_so_and_a_new_one_works(tmp_path: Path) -> None:
-    with opened(notebook(tmp_path, "width=16, batch=64"), tmp_path) as lab:
+def test_after_a_restart_the_old_lab_says_so_and_a_new_one_works(
+    course: Course, tmp_path: Path
+) -> None:
+    with course.opened(notebook(tmp_path, "width=16, batch=64")) as lab:
         start(lab)
         button(lab, "Play").press("Enter")
         wait_for_step(lab, 20)
@@ -64,8 +58,8 @@ def test_after_a_restart_the_old_lab_says_so_and_a_new_one_works(tmp_path: Path)
         assert lab.complaints() == []
 
 
-def test_the_remedy_after_a_divergence_is_taken_by_keyboard(tmp_path: Path) -> None:
-    with opened(notebook(tmp_path, "width=16, batch=64", BREAK), tmp_path) as lab:
+def test_the_remedy_after_a_divergence_is_taken_by_keyboard(course: Course, tmp_path: Path) -> None:
+    with course.opened(notebook(tmp_path, "width=16, batch=64", BREAK)) as lab:
         start(lab)
         button(lab, "Play").press("Enter")
         expect(lab.page.locator(".gan-note")).to_contain_text("not finite")
@@ -81,8 +75,10 @@ def test_the_remedy_after_a_divergence_is_taken_by_keyboard(tmp_path: Path) -> N
         assert lab.complaints() == []
 
 
-def test_a_reopened_page_shows_the_present_state_in_the_theme(tmp_path: Path) -> None:
-    with opened(notebook(tmp_path, "width=16, batch=64"), tmp_path) as lab:
+def test_a_reopened_page_shows_the_present_state_in_the_theme(
+    course: Course, tmp_path: Path
+) -> None:
+    with course.opened(notebook(tmp_path, "width=16, batch=64")) as lab:
         start(lab)
         button(lab, "Play").press("Enter")
         wait_for_step(lab, 30)

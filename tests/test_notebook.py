@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
+from xml.etree import ElementTree
 
 import nbformat
 import pytest
@@ -54,12 +55,28 @@ with Output():
 """
 
 
-def run(*sources: str) -> list[Any]:
-    """Run the cells in one kernel, after the set-up; return them without it."""
-    notebook = new_notebook(cells=[new_code_cell(source) for source in (SETUP, *sources)])
-    NotebookClient(notebook, kernel_name="python3", timeout=60, allow_errors=True).execute()
-    assert errors(notebook.cells[0]) == []
-    return list(notebook.cells[1:])
+Run = Callable[..., list[Any]]
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[NotebookClient]:
+    """A kernel after a chapter's first cell; to start one takes seconds, so all tests share it."""
+    client = NotebookClient(new_notebook(), kernel_name="python3", timeout=60, allow_errors=True)
+    with client.setup_kernel():
+        assert errors(execute(client, SETUP)) == []
+        yield client
+
+
+@pytest.fixture
+def run(kernel: NotebookClient) -> Run:
+    """Run cells one after the other, and return them."""
+    execute(kernel, "pass")  # takes the blame for what an earlier test left behind
+    return lambda *sources: [execute(kernel, source) for source in sources]
+
+
+def execute(client: NotebookClient, source: str) -> Any:
+    client.nb.cells.append(new_code_cell(source))
+    return client.execute_cell(client.nb.cells[-1], len(client.nb.cells) - 1)
 
 
 def errors(cell: Any) -> list[str]:
@@ -74,7 +91,7 @@ def texts(cell: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("fault", [THREAD, TASK, FORGOTTEN_TASK, CLICK, OUTPUT])
-def test_the_cell_that_caused_it_fails(fault: str) -> None:
+def test_the_cell_that_caused_it_fails(run: Run, fault: str) -> None:
     faulty, good = run(fault, "1 + 1")
     assert errors(faulty)[-1] == "BackgroundError"
     message = faulty.outputs[-1]
@@ -85,19 +102,19 @@ def test_the_cell_that_caused_it_fails(fault: str) -> None:
     assert texts(good) == ["2"]
 
 
-def test_an_observer_fails_its_cell() -> None:
+def test_an_observer_fails_its_cell(run: Run) -> None:
     (faulty,) = run(OBSERVE)
     assert errors(faulty) == ["ZeroDivisionError"]
 
 
-def test_an_error_between_cells_fails_the_next_one_and_only_that() -> None:
+def test_an_error_between_cells_fails_the_next_one_and_only_that(run: Run) -> None:
     started, after, later = run(LATER_TASK, "1 + 1", "2 + 2")
     assert errors(started) == []
     assert errors(after) == ["BackgroundError"]
     assert texts(later) == ["4"]
 
 
-def test_awaited_and_joined_errors_are_the_cells_own() -> None:
+def test_awaited_and_joined_errors_are_the_cells_own(run: Run) -> None:
     caught, good = run(
         TASK.replace("await asyncio.sleep(0.05)", "")
         + "try:\n    await task\nexcept ValueError:\n    print('caught')",
@@ -107,7 +124,7 @@ def test_awaited_and_joined_errors_are_the_cells_own() -> None:
     assert texts(good) == ["2"]
 
 
-def test_normal_cells_are_untouched() -> None:
+def test_normal_cells_are_untouched(run: Run) -> None:
     cells = run(
         "6 * 7",
         "6 * 7;",
@@ -131,7 +148,7 @@ def test_normal_cells_are_untouched() -> None:
     assert texts(cells[12]) == ["'fine'"]
 
 
-def test_running_the_setup_cell_again_changes_nothing() -> None:
+def test_running_the_setup_cell_again_changes_nothing(run: Run) -> None:
     _, faulty, good, transformers = run(
         SETUP, CLICK, "'fine'", "len(get_ipython().ast_transformers)"
     )
@@ -141,58 +158,70 @@ def test_running_the_setup_cell_again_changes_nothing() -> None:
     assert texts(transformers) == ["1"]
 
 
-def test_the_seed_is_set_and_one_thread_is_used() -> None:
-    draw = "import torch, numpy\nprint(torch.rand(1).item(), numpy.random.rand())"
-    first, _, again = run(draw, "setup()", draw)
+def test_the_seed_is_set_and_one_thread_is_used(run: Run) -> None:
+    draw = "print(torch.rand(1).item(), numpy.random.rand())"
+    _, _, first, _, again = run("import numpy, torch", "setup()", draw, "setup()", draw)
     assert texts(first) == texts(again)
-    assert texts(run("import torch\ntorch.get_num_threads()")[0]) == ["1"]
+    _, threads = run("torch.set_num_threads(2)\nsetup()", "torch.get_num_threads()")
+    assert texts(threads) == ["1"]
 
 
-@pytest.mark.parametrize("fault", [THREAD, CLICK])
-def test_strict_nbval_fails_where_a_worker_raised(tmp_path: Path, fault: str) -> None:
-    cells = [SETUP_CELL, new_code_cell(fault, execution_count=2)]
-    nbformat.write(new_notebook(cells=cells), tmp_path / "faulty.ipynb")
-    done = _nbval(tmp_path)
-    assert done.returncode == 1, done.stdout
-    assert "BackgroundError" in done.stdout or "ValueError" in done.stdout
-    assert "1 failed, 1 passed" in done.stdout
+# --- The same under nbval ----------------------------------------------------------------
 
 
-def test_strict_nbval_compares_what_is_printed(tmp_path: Path) -> None:
-    cells = [
-        SETUP_CELL,
-        new_code_cell("print(0.5)", execution_count=2, outputs=[_printed("0.5\n")]),
-        new_code_cell("print(0.5)", execution_count=3, outputs=[_printed("0.6\n")]),
-    ]
-    nbformat.write(new_notebook(cells=cells), tmp_path / "edited.ipynb")
-    done = _nbval(tmp_path)
-    assert "1 failed, 2 passed" in done.stdout
-
-
-def test_strict_nbval_honours_semicolons(tmp_path: Path) -> None:
-    cells = [
-        SETUP_CELL,
-        new_code_cell("1 + 1;", execution_count=2),
-        new_code_cell("x = 1;\nx", execution_count=3, outputs=[_shown("1")]),
-    ]
-    nbformat.write(new_notebook(cells=cells), tmp_path / "quiet.ipynb")
-    done = _nbval(tmp_path)
-    assert "3 passed" in done.stdout, done.stdout
+def _cell(source: str, *outputs: Any) -> Any:
+    return new_code_cell(source, execution_count=1, outputs=list(outputs))
 
 
 def _shown(text: str) -> Any:
-    return new_output("execute_result", data={"text/plain": text}, execution_count=3)
+    return new_output("execute_result", data={"text/plain": text}, execution_count=1)
 
 
 def _printed(text: str) -> Any:
     return new_output("stream", name="stdout", text=text)
 
 
-def _nbval(folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-q", str(folder)]
-    return subprocess.run(
-        [*command, "-p", "no:cacheprovider", "-p", "no:xdist", f"--rootdir={folder}"],
+#: What nbval must say of each cell of one notebook: what its failure names, or that it passes.
+CELLS = {
+    "the set-up": (SETUP_CELL, None),
+    "a thread that raises": (_cell(THREAD), "BackgroundError|ValueError"),
+    "a callback that raises": (_cell(CLICK), "BackgroundError|ValueError"),
+    "what is printed": (_cell("print(0.5)", _printed("0.5\n")), None),
+    "what is not printed": (_cell("print(0.5)", _printed("0.6\n")), "0.6"),
+    "a value hidden by a semicolon": (_cell("1 + 1;"), None),
+    "a value after a semicolon": (_cell("x = 1;\nx", _shown("1")), None),
+}
+
+
+@pytest.fixture(scope="module")
+def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
+    """What strict nbval says of each of :data:`CELLS`: its failure, None if it passes."""
+    folder = tmp_path_factory.mktemp("nbval")
+    cells = [cell for cell, _ in CELLS.values()]
+    nbformat.write(new_notebook(cells=cells), folder / "cells.ipynb")
+    options = ["--nbval", "--nbval-current-env", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "--junit-xml=found.xml", "--rootdir=."],
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
+    found = ElementTree.parse(folder / "found.xml").iter("testcase")
+    failures = [case.find("failure") for case in found]
+    texts = [None if failure is None else failure.text for failure in failures]
+    return dict(zip(CELLS, texts, strict=True))
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_strict_nbval_fails_the_cells_that_it_should(
+    name: str, verdicts: dict[str, str | None]
+) -> None:
+    _, said = CELLS[name]
+    failure = verdicts[name]
+    if said is None:
+        assert failure is None
+    else:
+        assert failure is not None
+        assert re.search(said, failure)
