@@ -55,6 +55,15 @@ with Output():
 """
 
 
+#: Who raises the error "boom", though the cell itself would succeed.
+FAULTS = {
+    "thread": THREAD,
+    "task": TASK,
+    "forgotten task": FORGOTTEN_TASK,
+    "callback": CLICK,
+    "output": OUTPUT,
+}
+
 Run = Callable[..., list[Any]]
 
 
@@ -90,7 +99,7 @@ def texts(cell: Any) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("fault", [THREAD, TASK, FORGOTTEN_TASK, CLICK, OUTPUT])
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_the_cell_that_caused_it_fails(run: Run, fault: str) -> None:
     faulty, good = run(fault, "1 + 1")
     assert errors(faulty)[-1] == "BackgroundError"
@@ -184,8 +193,8 @@ def _printed(text: str) -> Any:
 #: What nbval must say of each cell of one notebook: what its failure names, or that it passes.
 CELLS = {
     "the set-up": (SETUP_CELL, None),
-    "a thread that raises": (_cell(THREAD), "BackgroundError|ValueError"),
-    "a callback that raises": (_cell(CLICK), "BackgroundError|ValueError"),
+    "a thread that raises": (_cell(THREAD), "BackgroundError"),
+    "a callback that raises": (_cell(CLICK), "ValueError"),
     "what is printed": (_cell("print(0.5)", _printed("0.5\n")), None),
     "what is not printed": (_cell("print(0.5)", _printed("0.6\n")), "0.6"),
     "a value hidden by a semicolon": (_cell("1 + 1;"), None),
