@@ -6,6 +6,7 @@ Without this, a test that checks nothing would look like one that passes.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -304,17 +305,19 @@ FAULTS = {
     ),
 }
 
-#: Runs each copy's tests in one process, which imports torch once.
+#: Runs each copy's tests in one process, which imports torch once. What pytest does for the
+#: reader of a failure, and the collection of torch's garbage at each end, take longer than a test.
 RUNNER = """
 import importlib, json, sys
 import pytest
 
+OPTIONS = ["-xq", "--assert=plain", "-p", "no:unraisableexception", "-p", "no:cacheprovider"]
 found, path = {}, list(sys.path)
 for folder, tests in json.loads(sys.stdin.read()).items():
     sys.path[:] = [folder, *path]
     importlib.invalidate_caches()
-    options = ["-xq", "-p", "no:cacheprovider", "-c", folder + "/pyproject.toml"]
-    found[folder] = int(pytest.main([*options, *(f"{folder}/tests/{test}" for test in tests)]))
+    tests = [f"{folder}/tests/{test}" for test in tests]
+    found[folder] = int(pytest.main([*OPTIONS, "-c", folder + "/pyproject.toml", *tests]))
     for name, module in list(sys.modules.items()):
         if (getattr(module, "__file__", None) or "").startswith(folder):
             del sys.modules[name]
@@ -356,6 +359,7 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
         text=True,
         encoding="utf-8",
         cwd=folders["sound"],
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         check=True,
     )
     found = json.loads(run.stdout.splitlines()[-1])
