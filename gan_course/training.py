@@ -180,25 +180,27 @@ class History:
     def __init__(self, first: int = 0) -> None:
         self.first = first
         self._records: list[Tensor] = []
+        self._steps = 0
 
     def __len__(self) -> int:
-        return len(self._records)
+        return self._steps
 
     def extend(self, records: Tensor) -> None:
         """Add steps as the trainer measures them, shape ``(steps, quantities, runs)``."""
-        self._records.extend(records.unbind())
+        self._records.append(records)
+        self._steps += len(records)
 
     @property
     def last(self) -> Record:
         """The latest step."""
-        return _unstacked(self._records[-1])
+        return _unstacked(self._records[-1][-1])
 
     def __getitem__(self, quantity: str) -> Tensor:
         """Return one field of :class:`Record` over time, shape ``(steps, runs)``, on the CPU."""
         _one_of("quantity", quantity, Record._fields)
         if not self._records:
             return torch.empty(0, 0)
-        return torch.stack([r[Record._fields.index(quantity)] for r in self._records]).cpu()
+        return torch.cat(self._records)[:, Record._fields.index(quantity)].cpu()
 
     def frame(self) -> pd.DataFrame:
         """Return a tidy frame: a row for each step and run, a column for each quantity."""
@@ -578,12 +580,12 @@ class Trainer:
         gradient = torch.cat([part.reshape(self.runs, -1) for part in gradients], dim=1)
         norms: Tensor = torch.linalg.vector_norm(gradient, dim=1)
         # A GPU would have to wait for an answer, and a program cannot: they always restore.
-        wait = self.device.type == "cpu" and not torch.compiler.is_compiling()
-        # The sum of all runs is finite only if each of them is.
-        sound = wait and math.isfinite((loss.detach() + norms).sum().item())
-        if sound and not self.frozen.any():
-            adam.step(gradient, self._rates[player], self.settings.betas, clip)
-            return norms
+        if self.device.type == "cpu" and not torch.compiler.is_compiling():
+            # The sum of all runs is finite only if each of them is.
+            finite = math.isfinite(sum(loss.tolist()) + sum(norms.tolist()))
+            if finite and not any(self.frozen.tolist()):
+                adam.step(gradient, self._rates[player], self.settings.betas, clip)
+                return norms
         self.frozen |= ~(loss.detach().abs() + norms < math.inf)  # also where it is NaN
         steps = adam.steps.clone()
         before = list(zip(self._buffers, buffers, strict=True))
@@ -635,7 +637,7 @@ class Trainer:
             records = torch.cat([b._program(_of(rows, draws)) for rows, b in self._blocks], dim=-1)
         else:
             records = (program or self._program)(draws)
-        if not self.frozen.all():
+        if not all(self.frozen.tolist()):
             self.steps += steps
             history.extend(records)
             return

@@ -261,24 +261,24 @@ def test_a_perfect_discriminator_is_told() -> None:
 
 
 def test_the_window_closes_without_a_page_and_opens_for_a_new_one() -> None:
-    async def scene() -> tuple[int, int]:
+    async def until(true: Callable[[], bool]) -> None:
+        async with asyncio.timeout(30):
+            while not true():
+                await asyncio.sleep(0.05)
+
+    async def scene() -> None:
         lab = Lab(width=4, batch=8)
         lab.do("play")
-        before = -1
-        for _ in range(30):
-            if lab.view.sent == before:
-                break
-            before = lab.view.sent
-            await asyncio.sleep(0.2)
+        await until(lambda: lab.view.sent >= WINDOW)
+        await asyncio.sleep(0.1)  # what was begun ends
         steps = lab.trainer.steps
+        await asyncio.sleep(0.4)
+        assert (lab.view.sent, lab.trainer.steps) == (WINDOW, steps)
         lab._receive({"kind": "hello"})
-        await asyncio.sleep(0.2)
-        more = lab.trainer.steps - steps
+        await until(lambda: lab.trainer.steps > steps)
         await lab.close()
-        return before, more
 
-    assert asyncio.run(scene())[0] == WINDOW
-    assert asyncio.run(scene())[1] > 0
+    asyncio.run(scene())
 
 
 def test_acknowledged_pictures_make_room_and_draw_nothing(lab: Lab) -> None:
