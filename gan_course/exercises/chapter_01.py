@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import torch
@@ -108,8 +109,14 @@ def best_smudge(answer: object) -> None:
 
 def _held_out_likelihood(s: float) -> float:
     """Mean log density of the chapter's held-out digits under the smudging memoriser."""
+    log_p = -_squared_distances() / (2 * s**2)
+    return float(log_p.logsumexp(dim=1).mean() - 32 * math.log(2 * math.pi * s**2))
+
+
+@cache
+def _squared_distances() -> Tensor:
+    """From each held-out digit of the chapter to each of its 1,000 training digits."""
     pixels = digits()[0].flatten(1).double()
     shuffled = torch.randperm(len(pixels), generator=Generator().manual_seed(0))
     train, held = pixels[shuffled[:1000]], pixels[shuffled[1000:]]
-    log_p = -torch.cdist(held, train).square() / (2 * s**2)
-    return float(log_p.logsumexp(dim=1).mean() - 32 * math.log(2 * math.pi * s**2))
+    return torch.cdist(held, train).square()
