@@ -207,20 +207,22 @@ def contenders(
         programs.append("captured")
     for program in programs:
 
-        def of(
-            count: int | None, threads: int = 1, program: str = program
-        ) -> Callable[[int], object]:
+        def of(count: int, threads: int, program: str = program) -> Callable[[int], object]:
             torch.set_num_threads(threads)  # an ensemble's blocks depend on it
-            ours = trainer(width, k, r1, count, device=device, program=program)
+            runs = None if count == 1 else count
+            ours = trainer(width, k, r1, runs, device=device, program=program)
             return lambda steps: ours.train(steps, progress=False)
 
-        found[f"one run, {program}"] = Contender(of(None), steps=8)
-        for count in runs:
-            if program == "eager" or count == large or device != "cpu":
-                threads = sorted({1, CORES}) if device == "cpu" and count == large else [1]
-                for number in threads:
-                    name = f"ensemble of {count}, {program}" + f", {number} threads" * (number > 1)
-                    found[name] = Contender(of(count, number), count, number)
+        for count in (1, *runs):
+            if program == "compiled" and device == "cpu" and count not in (1, large):
+                continue  # compiling takes its time
+            who = "one run" if count == 1 else f"ensemble of {count}"
+            # A second thread costs a small run more than it brings.
+            shared = count == large or (count == 1 and program == "compiled" and width > 16)
+            for threads in sorted({1, CORES}) if device == "cpu" and shared else [1]:
+                name = f"{who}, {program}" + f", {threads} threads" * (threads > 1)
+                least = 8 if count == 1 else 1
+                found[name] = Contender(of(count, threads), count, threads, least)
     if jax:
         import jax_loop  # noqa: PLC0415  # an extra
 
