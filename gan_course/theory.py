@@ -43,9 +43,9 @@ MASS_TOLERANCE = 1e-7
 _LADDER = np.array([0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
 # Where the tails are cut. log densities stay finite there: squares reach 1e206, not 1e308.
 _FAR = 1e100
-# Where refining gives up: a few seconds of work in 2-D, or a panel that is nearly a point.
+# Where refining gives up: panels that are a few seconds of work, and splits of a single one.
 _PANELS = 40_000
-_SPLITS = 200
+_SPLITS = 1000
 # Nodes along each axis of a panel, fewer and more, by dimension.
 _ORDERS = {1: (10, 16), 2: (5, 8)}
 # Points at which the densities are computed at a time: more would not fit a processor's cache.
@@ -347,7 +347,8 @@ def _refine(
     Args:
         what: the quantity that is asked for.
         function: points of shape ``(..., dim)`` to values ``(channels, ...)``.
-        panels: rows of a lower corner and widths, ``(panels, 2, dim)``.
+        panels: rows of a lower corner and widths, ``(panels, 2, dim)``; a centre would be
+            rounded, which moves a narrow panel far from 0.
         tolerance: absolute; beyond an integral of 10 a relative 1e-11 takes over.
 
     Returns:
