@@ -14,7 +14,6 @@ as 1, something was missed, and an :class:`IntegrationError` says so.
 from __future__ import annotations
 
 import copy
-import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy.integrate import quad_vec
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.distributions import Distribution
@@ -43,13 +43,8 @@ MASS_TOLERANCE = 1e-7
 _LADDER = np.array([0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
 # Where the tails are cut. log densities stay finite there: squares reach 1e206, not 1e308.
 _FAR = 1e100
-# Where refining gives up: panels that are a few seconds of work, and splits of a single one.
+# Where refining in 2-D gives up: a few seconds of work.
 _PANELS = 40_000
-_SPLITS = 1000
-# Nodes along each axis of a panel, fewer and more, by dimension.
-_ORDERS = {1: (10, 16), 2: (5, 8)}
-# Points at which the densities are computed at a time: more would not fit a processor's cache.
-_POINTS = 2**14
 
 
 class IntegrationError(ArithmeticError):
@@ -289,8 +284,8 @@ def _integrate(
         sign = _tail_sign(what, channels, p.dim, tolerance)
         if sign:
             return sign * math.inf
-        panels = _panels([_break_points(p, q, axis) for axis in range(p.dim)])
-        totals = _refine(what, channels, panels, tolerance).sum(axis=-1)
+        rule = _line if p.dim == 1 else _plane
+        totals = rule(what, channels, p, q, tolerance).sum(axis=-1)
     except _InfiniteError as infinite:
         return float(infinite.args[0])
     _check_masses(what, totals)
@@ -300,9 +295,10 @@ def _integrate(
 def _channels(
     what: str, integrand: Integrand, p: _Density, q: _Density, tolerance: float
 ) -> Callable[[Array], Array]:
-    """The integrand, p and q as one function, shape ``(..., dim)`` to ``(3, ...)``."""
+    """The integrand, p and q as one function, shape ``(n, dim)`` to ``(3, n)``."""
 
-    def some(points: Tensor) -> Tensor:
+    def channels(x: Array) -> Array:
+        points = torch.as_tensor(x)
         log_p, log_q = p.log_prob(points), q.log_prob(points)
         value = integrand(points, log_p, log_q)
         if value.isnan().any():
@@ -310,12 +306,7 @@ def _channels(
             raise IntegrationError(what, f"no value at x = {where}", math.nan, tolerance)
         if value.isinf().any():
             raise _InfiniteError(float(value[value.isinf()][0]))
-        return torch.stack([value, log_p.exp(), log_q.exp()])
-
-    def channels(x: Array) -> Array:
-        parts = torch.split(torch.as_tensor(x).reshape(-1, p.dim), _POINTS)
-        values = torch.cat([some(part) for part in parts], dim=-1)
-        return np.asarray(values.numpy()).reshape(3, *x.shape[:-1])
+        return np.asarray(torch.stack([value, log_p.exp(), log_q.exp()]).numpy())
 
     return channels
 
@@ -329,7 +320,7 @@ def _tail_sign(what: str, channels: Callable[[Array], Array], dim: int, toleranc
     angle = np.arange(32) * (math.pi / 16)
     directions = np.stack([np.cos(angle), np.sin(angle)], axis=-1) if dim == 2 else [[-1.0], [1.0]]
     radii = np.array([_FAR**0.5, _FAR])[:, None, None]
-    value = channels(radii * directions)[0]
+    value = channels((radii * directions).reshape(-1, dim))[0].reshape(2, -1)
     inner, outer = np.abs(value) * radii[..., 0] ** dim
     worst = int(outer.argmax())
     if outer[worst] <= tolerance:
@@ -339,67 +330,81 @@ def _tail_sign(what: str, channels: Callable[[Array], Array], dim: int, toleranc
     raise IntegrationError(what, "the tails fall too slowly", float(outer[worst]), tolerance)
 
 
-def _refine(
-    what: str, function: Callable[[Array], Array], panels: Array, tolerance: float
+def _line(
+    what: str, channels: Callable[[Array], Array], p: _Density, q: _Density, tolerance: float
 ) -> Array:
-    """Gauss-Legendre on every panel, each split into halves or quarters until two orders agree.
+    """Adaptive quadrature over all pieces at once: their integrals, shape ``(3, pieces)``."""
+    edges = _break_points(p, q, axis=0)
+    return _quad(what, lambda x: channels(x[:, None]), edges, tolerance)
 
-    Args:
-        what: the quantity that is asked for.
-        function: points of shape ``(..., dim)`` to values ``(channels, ...)``.
-        panels: rows of a lower corner and widths, ``(panels, 2, dim)``; a centre would be
-            rounded, which moves a narrow panel far from 0.
-        tolerance: absolute; beyond an integral of 10 a relative 1e-11 takes over.
 
-    Returns:
-        The integral of each channel over each of the panels, ``(channels, panels)``.
+def _quad(what: str, function: Callable[[Array], Array], edges: Array, tolerance: float) -> Array:
+    """Integrate ``(pieces,) -> (channels, pieces)`` over every piece between ``edges``.
+
+    Each piece is mapped to 0 < t < 1, so that a single call serves all of them.
     """
-    low, high = _ORDERS[panels.shape[-1]]
-    origin, total, spent = np.arange(len(panels)), np.zeros((1, len(panels))), 0
-    for _ in range(_SPLITS):
+    left, width = edges[:-1], np.diff(edges)
+    pieces, error, info = quad_vec(
+        lambda t: function(left + t * width) * width,
+        0,
+        1,
+        epsabs=tolerance,
+        epsrel=1e-11,
+        limit=1000,
+        full_output=True,
+    )
+    if not (info.success or error <= 10 * tolerance):
+        raise IntegrationError(what, "the quadrature does not converge", float(error), tolerance)
+    return np.asarray(pieces)
+
+
+def _plane(
+    what: str, channels: Callable[[Array], Array], p: _Density, q: _Density, tolerance: float
+) -> Array:
+    """Gauss-Legendre on a grid of panels, each split in four until two orders agree: ``(3, 1)``."""
+    panels = _panels(*(_break_points(p, q, axis) for axis in (0, 1)))
+    total, spent = np.zeros(3), 0
+    while len(panels):
         spent += len(panels)
-        fine = _panel_integrals(function, panels, high)
-        error = np.abs(fine - _panel_integrals(function, panels, low)).max(axis=0)
-        sums = total.sum(axis=1) + fine.sum(axis=1)
+        fine = _panel_integrals(channels, panels, order=8)
+        error = np.abs(fine - _panel_integrals(channels, panels, order=5)).max(axis=0)
+        limit = max(tolerance, 1e-11 * float(np.abs(total + fine.sum(axis=1)).max()))
         # The error is that of the lower order; what the higher one leaves is far below.
-        unsettled = error > max(tolerance, 1e-11 * float(np.abs(sums).max())) / 100
-        if spent > _PANELS and unsettled.any():
-            break
-        total = total + [
-            np.bincount(origin[~unsettled], values[~unsettled], total.shape[1]) for values in fine
-        ]
-        if not unsettled.any():
-            return np.asarray(total)
-        panels = _split(panels[unsettled])
-        origin = np.tile(origin[unsettled], len(panels) // unsettled.sum())
-    raise IntegrationError(
-        what, "the grid does not converge", float(error[unsettled].sum()), tolerance
-    )
+        unsettled = error > limit / 100
+        if unsettled.any() and spent > _PANELS:
+            raise IntegrationError(
+                what, "the grid does not converge", float(error[unsettled].sum()), tolerance
+            )
+        total += fine[:, ~unsettled].sum(axis=1)
+        panels = _quarters(panels[unsettled])
+    return total[:, None]
 
 
-def _panels(edges: list[Array]) -> Array:
-    """The grid between the edges along each axis, ``(panels, 2, dim)``, see :func:`_refine`."""
-    lower, width = np.meshgrid(*[x[:-1] for x in edges]), np.meshgrid(*map(np.diff, edges))
-    return np.stack(
-        [np.stack(part, axis=-1).reshape(-1, len(edges)) for part in (lower, width)], axis=1
-    )
+def _panels(x: Array, y: Array) -> Array:
+    """The grid between the edges x and y: rows of a centre and half widths, ``(panels, 2, 2)``."""
+    middle = np.meshgrid((x[1:] + x[:-1]) / 2, (y[1:] + y[:-1]) / 2)
+    half = np.meshgrid(np.diff(x) / 2, np.diff(y) / 2)
+    return np.stack([np.stack(middle, axis=-1), np.stack(half, axis=-1)], axis=-2).reshape(-1, 2, 2)
 
 
-def _split(panels: Array) -> Array:
-    """Halve every panel along each axis."""
+def _quarters(panels: Array) -> Array:
+    """Split every panel in four."""
     half = panels[:, 1] / 2
-    steps = itertools.product([0, 1], repeat=half.shape[1])
-    return np.concatenate([np.stack([panels[:, 0] + half * s, half], axis=1) for s in steps])
+    corners = [panels[:, 0] + half * sign for sign in ([-1, -1], [-1, 1], [1, -1], [1, 1])]
+    return np.concatenate([np.stack([corner, half], axis=1) for corner in corners])
 
 
-def _panel_integrals(function: Callable[[Array], Array], panels: Array, order: int) -> Array:
-    """The integral over every panel, shape ``(channels, panels)``."""
+def _panel_integrals(channels: Callable[[Array], Array], panels: Array, order: int) -> Array:
+    """The integral over every panel, shape ``(3, panels)``; some panels at a time save memory."""
     node, weight = np.polynomial.legendre.leggauss(order)
-    dim = panels.shape[-1]
-    nodes = np.stack(np.meshgrid(*[(1 + node) / 2] * dim), axis=-1).reshape(-1, dim)
-    weights = np.prod(np.meshgrid(*[weight / 2] * dim), axis=0).ravel()
-    points = panels[:, None, 0] + panels[:, None, 1] * nodes
-    return np.asarray(function(points) @ weights * panels[:, 1].prod(axis=1))
+    nodes = np.stack(np.meshgrid(node, node), axis=-1).reshape(-1, 2)
+    weights = np.outer(weight, weight).ravel()
+    parts = []
+    for chunk in np.array_split(panels, 1 + len(panels) * len(weights) // 2**16):
+        points = chunk[:, None, 0] + chunk[:, None, 1] * nodes
+        values = channels(points.reshape(-1, 2)).reshape(3, len(chunk), -1)
+        parts.append(values @ weights * chunk[:, 1].prod(axis=1))
+    return np.concatenate(parts, axis=1)
 
 
 def _check_masses(what: str, totals: Array) -> None:
@@ -904,13 +909,11 @@ def wasserstein1(p: object, q: object, *, tolerance: float = TOLERANCE) -> float
     if _tail_sign(what, _channels(what, moment, first, second, tolerance), 1, tolerance):
         return math.inf
     channels = _channels(what, surplus, first, second, tolerance)
-    edges = _break_points(first, second, axis=0)
-    panels = _panels([edges])
-    pieces = _refine(what, channels, panels, tolerance)
+    pieces = _line(what, channels, first, second, tolerance)
     _check_masses(what, pieces.sum(axis=-1))
-    gap = _cumulative_gap(what, lambda x: channels(x[..., None])[0], edges, pieces, tolerance)
-    distance = _refine(what, lambda x: np.abs(gap(x[..., 0]))[None], panels, tolerance)
-    return float(distance.sum())
+    edges = _break_points(first, second, axis=0)
+    gap = _cumulative_gap(what, lambda x: channels(x[:, None])[0], edges, pieces, tolerance)
+    return float(_quad(what, lambda x: np.abs(gap(x)), edges, tolerance).sum())
 
 
 def _cumulative_gap(
@@ -920,7 +923,7 @@ def _cumulative_gap(
     pieces: Array,
     tolerance: float,
 ) -> Callable[[Array], Array]:
-    """F_p − F_q at every x, from the integrals of p − q over the pieces between the edges.
+    """F_p − F_q at one x in each piece, from the integrals of p − q over the pieces.
 
     A cdf near 1 has lost its tail to rounding. We add up from the left below the median of
     p and q together and from the right above it, so that both tails keep their digits.
@@ -931,10 +934,9 @@ def _cumulative_gap(
     start = np.where(cumulative[1] + cumulative[2] < 1, cumulative[0], from_right)
 
     def gap(x: Array) -> Array:
-        piece = np.searchsorted(edges, x) - 1
-        half = (x - edges[piece]) / 2
-        x_inside = edges[piece][..., None] + half[..., None] * (1 + node)
-        return np.asarray(start[piece] + half * (surplus(x_inside) @ weight))
+        half = (x - edges[:-1]) / 2
+        x_inside = edges[:-1, None] + half[:, None] * (1 + node)
+        return start + half * (surplus(x_inside.ravel()).reshape(x_inside.shape) @ weight)
 
     mismatch = float(np.max(np.abs(gap(edges[1:]) - start - pieces[0])))
     if mismatch > tolerance:
