@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from itertools import product
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from toys import Poison, state
 
 from gan_course import training
 from gan_course.distributions import Source, normal, ring
 from gan_course.networks import Ensemble, mlp
+from gan_course.programs import Captured
 from gan_course.training import Linear, NonFiniteError, Record, Settings, Trainer
 
 try:
@@ -214,10 +222,60 @@ def test_a_captured_training_follows_the_eager_one(runs: int | None):
     ours, eager = (
         build(program, runs, device="cuda", averaging=0.9) for program in ("captured", "eager")
     )
-    for changes in ({}, {"generator_rate": 3e-3}, {"averaging": 0.0}, {"averaging": 0.5, "k": 2}):
-        for one in (ours, eager):
-            one.set(**changes)
-        history, expected = ours.train(43), eager.train(43)
+    assert_alike_through_changes(ours, eager, steps=43)
+
+
+class Recording(TorchDispatchMode):
+    """Stands in for a CUDA graph on a CPU: operations on fixed memory, run again at a replay."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations: list[tuple[Any, Any, Any, Any]] = []
+
+    def __torch_dispatch__(self, func: Any, _: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        self.operations.append((func, args, kwargs or {}, out))
+        return out
+
+    @torch.no_grad()
+    def replay(self) -> None:
+        for func, args, kwargs, out in self.operations:
+            new = func(*args, **kwargs)
+            for to, value in zip(tree_leaves(out), tree_leaves(new), strict=True):
+                if isinstance(to, Tensor) and to.data_ptr() != value.data_ptr():
+                    to.copy_(value)
+
+
+@pytest.mark.parametrize("runs", [None, 8])
+def test_around_its_graph_a_captured_training_follows_the_eager_one(
+    runs: int | None, monkeypatch: pytest.MonkeyPatch
+):
+    """What is copied into the graph's memory, and when it is recorded anew, needs no GPU."""
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)  # no question to the host
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: SimpleNamespace(wait_stream=lambda _: None))
+    monkeypatch.setattr(torch.cuda, "current_stream", torch.cuda.Stream)
+    monkeypatch.setattr(torch.cuda, "stream", nullcontext)
+    recordings: list[Recording] = []
+    monkeypatch.setattr(
+        torch.cuda, "CUDAGraph", lambda: recordings.append(Recording()) or recordings[-1]
+    )
+    monkeypatch.setattr(torch.cuda, "graph", lambda recording: recording)
+    ours, eager = (build("eager", runs, averaging=0.9) for _ in range(2))
+    monkeypatch.setattr(Trainer, "_together", lambda _: 2)
+    monkeypatch.setattr(ours, "device", SimpleNamespace(type="cuda"))
+    graph = Captured(ours)
+    monkeypatch.setattr(ours, "device", eager.device)
+    ours._program = graph
+    assert_alike_through_changes(ours, eager, steps=6)
+    assert len(recordings) == 4  # none for another rate
+
+
+def assert_alike_through_changes(ours: Trainer, eager: Trainer, steps: int) -> None:
+    off, on = {"averaging": 0.0}, {"averaging": 0.5}
+    for changes in ([], [{"generator_rate": 3e-3}], [off], [on | {"k": 2}], [off, on]):
+        for one, change in product((ours, eager), changes):
+            one.set(**change)
+        history, expected = ours.train(steps), eager.train(steps)
         for quantity in Record._fields:
             torch.testing.assert_close(history[quantity], expected[quantity], rtol=1e-4, atol=1e-5)
         assert_alike(ours, eager)
