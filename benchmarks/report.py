@@ -81,12 +81,13 @@ def report(record: Record) -> str:
     """The record of ``run.py`` on one machine as Markdown tables."""
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     peak = ", ".join(
-        f"{rate / 1e9:,.0f} GFLOP/s with {threads} thread{'s' * (threads != '1')}"
-        for threads, rate in record["multiplications_per_second"].items()
+        f"{min(rates) / 1e9:,.0f} to {max(rates) / 1e9:,.0f} GFLOP/s with {threads} "
+        f"thread{'s' * (threads != '1')}"
+        for threads, rates in record["multiplications_per_second"].items()
     )
     parts = [
         f"{record['machine']}; {versions}; medians of {record['rounds']} rounds. "
-        f"Matrix multiplication reaches {peak}.",
+        f"From work to work, matrix multiplication reached {peak}.",
         *(competition(row) for row in record["results"]),
     ]
     if "peak_megabytes" in record:

@@ -40,6 +40,8 @@ CORES = os.cpu_count() or 1
 #: Width of the hidden layers, k, weight of R1: what the targets are about, and everything.
 TARGETS = [(width, 1, 0.0) for width in (16, 128, 512)]
 WORK = sorted(product((16, 128, 512), (1, 5), (0.0, 0.1)), key=lambda work: work not in TARGETS)
+#: Rows of the matrices whose multiplication is the machine's peak.
+SIZE = {"cpu": 1024, "cuda": 8192}
 #: For the curves: runs of an ensemble, and widths of one run.
 RUNS, WIDTHS = [1, 2, 4, 8, 16, 32, 64, 128, 256], [16, 32, 64, 128, 256, 512]
 
@@ -262,39 +264,44 @@ def rate(contender: Contender, seconds: float, device: str) -> float:
 
 
 def measure(
-    competing: dict[str, Contender], rounds: int, seconds: float, device: str, base: str
-) -> dict[str, Any]:
-    """Median GAN-steps a second, the least and the most, and the ratio to ``base``."""
+    competing: dict[str, Contender], rounds: int, seconds: float, device: str
+) -> dict[str, list[float]]:
+    """GAN-steps a second of each, round by round: a neighbour's load falls on all of them."""
     rates: dict[str, list[float]] = {name: [] for name in competing}
     for _ in range(rounds):
         for name, contender in competing.items():
             rates[name].append(rate(contender, seconds, device))
+    return rates
+
+
+def summary(rates: dict[str, list[float]], base: str) -> dict[str, Any]:
+    """Median GAN-steps a second, the least and the most, and the ratio to ``base``."""
     return {
         name: {
             "steps_per_second": round(statistics.median(values), 1),
             "spread": [round(min(values), 1), round(max(values), 1)],
-            # Round by round: a neighbour's load falls on both sides of a ratio.
-            "ratio": round(
-                statistics.median(v / b for v, b in zip(values, rates[base], strict=True)), 3
-            ),
+            "ratio": round(ratio(values, rates[base]), 3),
         }
         for name, values in rates.items()
     }
 
 
-def multiplication_rate(threads: int, device: str, seconds: float = 1.0) -> float:
-    """The best that the machine does in single precision, in floating-point operations a second."""
-    torch.set_num_threads(threads)
-    size = 1024 if device == "cpu" else 8192
+def ratio(values: list[float], base: list[float]) -> float:
+    """The median over the rounds of the ratios inside a round."""
+    return statistics.median(v / b for v, b in zip(values, base, strict=True))
+
+
+def multiplication(threads: int, device: str) -> Contender:
+    """The machine's best in single precision: its steps are ``torch.mm`` of large matrices."""
+    size = SIZE[device]
     a, b = torch.randn(2, size, size, device=device)
-    out, best, end = torch.empty_like(a), 0.0, time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        torch.mm(a, b, out=out)
-        if device != "cpu":
-            torch.cuda.synchronize()
-        best = max(best, 2 * size**3 / (time.perf_counter() - start))
-    return best
+    out = torch.empty_like(a)
+
+    def multiply(steps: int) -> None:
+        for _ in range(steps):
+            torch.mm(a, b, out=out)
+
+    return Contender(multiply, threads=threads)
 
 
 class Operations(TorchDispatchMode):
@@ -368,8 +375,8 @@ def tell(what: str, found: dict[str, Any]) -> None:
 
 def competition(record: dict[str, Any], options: argparse.Namespace, device: str) -> None:
     """All contenders on each work, beside the machine's matrix multiplication."""
-    peaks = {threads: multiplication_rate(threads, device) for threads in {1, CORES}}
-    record["multiplications_per_second"] = {str(t): round(rate) for t, rate in peaks.items()}
+    peaks = {threads: f"torch.mm, {threads}" for threads in {1, CORES}}
+    record["multiplications_per_second"] = {}
     record["results"] = []
     runs = [8, 64, 256] if device == "cpu" else [64, 1024, 4096]
     for width, k, r1 in options.work:
@@ -379,10 +386,16 @@ def competition(record: dict[str, Any], options: argparse.Namespace, device: str
         competing = contenders(
             width, k, r1, affordable, device, jax=options.jax, quick=options.quick
         )
-        found = measure(competing, options.rounds, options.seconds, device, "plain loop")
+        beside = {name: multiplication(threads, device) for threads, name in peaks.items()}
+        rates = measure(competing | beside, options.rounds, options.seconds, device)
+        found = summary({name: rates[name] for name in competing}, "plain loop")
+        arithmetic = operations(width, k, r1) / (2 * SIZE[device] ** 3)  # in multiplications
         for name, contender in competing.items():
-            arithmetic = operations(width, k, r1) * found[name]["steps_per_second"]
-            found[name]["share_of_peak"] = round(arithmetic / peaks[contender.threads or CORES], 3)
+            peak = rates[peaks[contender.threads or CORES]]
+            found[name]["share_of_peak"] = round(arithmetic * ratio(rates[name], peak), 3)
+        for threads, name in peaks.items():
+            best = 2 * SIZE[device] ** 3 * statistics.median(rates[name])
+            record["multiplications_per_second"].setdefault(str(threads), []).append(round(best))
         record["results"].append({"width": width, "k": k, "R1": r1, "contenders": found})
         tell(f"width {width:3}  k {k}  R1 {r1:<4}", found)
         options.write()
@@ -402,7 +415,7 @@ def for_the_reader(record: dict[str, Any], options: argparse.Namespace, device: 
             ),
             "without": Contender(bare.train, count or 1),
         }
-        found = measure(both, 15, options.seconds, device, "without")
+        found = summary(measure(both, 15, options.seconds, device), "without")
         tell(f"records, checks, history, a callback: width {width}, {count or 1} runs", found)
         record["for_the_reader"][f"width {width}, {count or 1} runs"] = found
         options.write()
@@ -420,11 +433,12 @@ def curves(record: dict[str, Any], options: argparse.Namespace, device: str) -> 
     for width in (16, 128):
         counts = [count for count in RUNS if count * width <= 8192]
         curve = {str(count): alone(width, count) for count in counts}
-        record["runs"][str(width)] = measure(curve, options.rounds, options.seconds, device, "1")
+        rates = measure(curve, options.rounds, options.seconds, device)
+        record["runs"][str(width)] = summary(rates, "1")
         tell(f"runs of width {width}", record["runs"][str(width)])
         options.write()
     curve = {str(width): alone(width, 1) for width in WIDTHS}
-    record["widths"] = measure(curve, options.rounds, options.seconds, device, "16")
+    record["widths"] = summary(measure(curve, options.rounds, options.seconds, device), "16")
     tell("one run of width", record["widths"])
     options.write()
 
