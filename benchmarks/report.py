@@ -59,7 +59,7 @@ def targets(records: list[Record | None]) -> str:
         both = [(record or {}).get("for_the_reader", {}).get(name) for record in records]
         found = [f"{1 - one['with']['ratio']:.1%}" if one else "not yet measured" for one in both]
         line(f"records, checks, history, callback: {name}", [f"≤ {FOR_THE_READER:.0%}"] * 2, found)
-    return "\n".join(lines)
+    return "\n".join(lines).replace("| -", "| −")
 
 
 def best(record: Record | None, width: int, who: str, number: str) -> float | None:
