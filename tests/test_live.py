@@ -174,6 +174,7 @@ def test_bad_combinations_are_explained(lab: Lab) -> None:
 WRONG: dict[str, Callable[[], object]] = {
     "k = 0": lambda: Lab(k=0),
     "k = 1.5": lambda: Lab(k=1.5),
+    "k = True": lambda: Lab(k=True),
     "width = True": lambda: Lab(width=True),
     "generator_rate = nan": lambda: Lab(generator_rate=math.nan),
     "loss = 'cross'": lambda: Lab(loss="cross"),
@@ -793,9 +794,13 @@ def test_what_is_drawn_becomes_the_data(lab: Lab) -> None:
     lab.set(data="drawn")
 
 
-@pytest.mark.parametrize("points", [[[0, 0]], [[0], [1]], [[0, math.nan], [1, 1]], []], ids=str)
-def test_a_bad_drawing_is_refused(lab: Lab, points: list[list[float]]) -> None:
-    with pytest.raises(ValueError, match="points"):
+@pytest.mark.parametrize(
+    "points",
+    [[[0, 0]], [[0], [1]], [[0, math.nan], [1, 1]], [], [[0, 0], [1]], [["a", 0], [1, 1]]],
+    ids=str,
+)
+def test_a_bad_drawing_is_refused(lab: Lab, points: list[list[Any]]) -> None:
+    with pytest.raises(ValueError, match=r"^points(:| ha(s|ve) shape)"):
         lab.draw_data(points)
 
 

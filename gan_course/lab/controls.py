@@ -55,7 +55,7 @@ class Control:
 
     def check(self, value: Any) -> None:
         """Raise a ``ValueError`` that names the control unless ``value`` is within its range."""
-        if value in self.options:
+        if value in self.options and not isinstance(value, bool):  # True is 1, and no number
             return
         if self.menu:
             raise ValueError(f"{self.name} = {value!r}: choose one of {list(self.options)}")
