@@ -174,7 +174,7 @@ def test_bad_combinations_are_explained(lab: Lab) -> None:
 WRONG: dict[str, Callable[[], object]] = {
     "k = 0": lambda: Lab(k=0),
     "k = 1.5": lambda: Lab(k=1.5),
-    "k = True": lambda: Lab(k=True),
+    "k = True": lambda: Lab(width=4).set(k=True),
     "width = True": lambda: Lab(width=True),
     "generator_rate = nan": lambda: Lab(generator_rate=math.nan),
     "loss = 'cross'": lambda: Lab(loss="cross"),
