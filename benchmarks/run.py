@@ -327,28 +327,33 @@ def operations(width: int, k: int, r1: float) -> float:
     return counter.total
 
 
-def _high_water() -> float:
-    """Megabytes that this process has held at most; ``getrusage`` would tell its parent's."""
+def _high_water(device: str) -> float:
+    """Megabytes that this process has held at most, of the device's memory."""
+    if device != "cpu":
+        return torch.cuda.max_memory_allocated() / 2**20
+    # `getrusage` would tell the parent's.
     lines = Path("/proc/self/status").read_text("utf-8").splitlines()
     (line,) = (line for line in lines if line.startswith("VmHWM"))
     return int(line.split()[1]) / 1024
 
 
-def _peak(width: int, runs: int | None, program: str, results: Any) -> None:
+def _peak(width: int, runs: int | None, program: str, device: str, results: Any) -> None:
     torch.set_num_threads(1)
-    before = _high_water()
-    trainer(width, runs=runs, program=program).train(8, progress=False)
-    results.put(_high_water() - before)
+    before = _high_water(device)
+    trainer(width, runs=runs, program=program, device=device).train(40, progress=False)
+    results.put(_high_water(device) - before)
 
 
-def peak_memory(width: int, runs: int | None, program: str) -> float:
+def peak_memory(width: int, runs: int | None, program: str, device: str) -> float:
     """Megabytes that a training adds to a process that has imported the library, at its peak."""
     fresh = multiprocessing.get_context("spawn")
     results = fresh.Queue()
-    process = fresh.Process(target=_peak, args=(width, runs, program, results))
+    process = fresh.Process(target=_peak, args=(width, runs, program, device, results))
     process.start()
-    megabytes: float = results.get()
     process.join()
+    if process.exitcode:
+        raise RuntimeError("the training whose memory is measured ended with the error above")
+    megabytes: float = results.get()
     return round(megabytes, 1)
 
 
@@ -443,17 +448,13 @@ def curves(record: dict[str, Any], options: argparse.Namespace, device: str) -> 
     options.write()
 
 
-def memory(record: dict[str, Any], options: argparse.Namespace) -> None:
-    """Peak memory on a CPU."""
+def memory(record: dict[str, Any], options: argparse.Namespace, device: str) -> None:
+    """Peak memory."""
+    trainings = [(16, None, "eager"), (16, 64, "eager"), (128, 64, "eager"), (16, 64, "compiled")]
+    trainings.append((16, 256, "eager") if device == "cpu" else (128, 1024, "captured"))
     record["peak_megabytes"] = {
-        f"width {width}, {count or 1} runs, {program}": peak_memory(width, count, program)
-        for width, count, program in (
-            (16, None, "eager"),
-            (16, 64, "eager"),
-            (16, 256, "eager"),
-            (16, 64, "compiled"),
-            (128, 64, "eager"),
-        )
+        f"width {width}, {count or 1} runs, {program}": peak_memory(width, count, program, device)
+        for width, count, program in trainings
     }
     print(record["peak_megabytes"])
     options.write()
@@ -486,8 +487,8 @@ def main() -> None:
     competition(record, options, device)
     if not options.quick:
         curves(record, options, device)
-        if sys.platform == "linux" and device == "cpu":
-            memory(record, options)
+        if sys.platform == "linux":  # /proc knows
+            memory(record, options, device)
     print(f"written to {output}; python benchmarks/report.py puts it into the README")
 
 
