@@ -180,27 +180,25 @@ class History:
     def __init__(self, first: int = 0) -> None:
         self.first = first
         self._records: list[Tensor] = []
-        self._steps = 0
 
     def __len__(self) -> int:
-        return self._steps
+        return len(self._records)
 
     def extend(self, records: Tensor) -> None:
         """Add steps as the trainer measures them, shape ``(steps, quantities, runs)``."""
-        self._records.append(records)
-        self._steps += len(records)
+        self._records.extend(records.unbind())
 
     @property
     def last(self) -> Record:
         """The latest step."""
-        return _unstacked(self._records[-1][-1])
+        return _unstacked(self._records[-1])
 
     def __getitem__(self, quantity: str) -> Tensor:
         """Return one field of :class:`Record` over time, shape ``(steps, runs)``, on the CPU."""
         _one_of("quantity", quantity, Record._fields)
         if not self._records:
             return torch.empty(0, 0)
-        return torch.cat(self._records)[:, Record._fields.index(quantity)].cpu()
+        return torch.stack([r[Record._fields.index(quantity)] for r in self._records]).cpu()
 
     def frame(self) -> pd.DataFrame:
         """Return a tidy frame: a row for each step and run, a column for each quantity."""

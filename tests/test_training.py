@@ -621,6 +621,7 @@ def test_a_bad_loss_never_reaches_the_weights(player: str, pair: str, value: flo
     assert (caught.value.step, caught.value.network, ours.steps) == (3, player, 2)
     assert caught.value.history is not None
     assert len(caught.value.history) == 2  # what led to it can be drawn
+    assert caught.value.history.last.real.isfinite().all()
     assert differing(state(ours), state(up_to_the_bad_update(healthy, player))) == []
 
 
