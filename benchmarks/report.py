@@ -38,28 +38,29 @@ def targets(records: list[Record | None]) -> str:
         "|---|---|---|---|---|",
     ]
 
-    def line(what: str, aims: list[str], found: list[str]) -> None:
-        pairs = zip(aims, found, strict=True)
-        cells = [f"{aim} | {number if aim != '–' else '–'}" for aim, number in pairs]
-        lines.append(f"| {what} | {' | '.join(cells)} |")
+    def line(what: str, aim: str, aims: list[Any], number: str, numbers: list[Any]) -> None:
+        cells = []
+        for aimed, found in zip(aims, numbers, strict=True):
+            measured = "not yet measured" if found is None else number.format(found)
+            cells += ["–", "–"] if aimed is None else [aim.format(aimed), measured]
+        lines.append(f"| {what} | {' | '.join(cells)} |".replace("| -", "| −"))
 
     for what, who, other, width, *least in RATIOS:
-        found = []
-        for record in records:
-            ours, theirs = (best(record, width, name, "ratio") for name in (who, other))
-            found.append(f"{ours / theirs:.2f}" if ours and theirs else "not yet measured")
-        line(f"{what}, width {width}", [f"≥ {aim}" if aim else "–" for aim in least], found)
+        pairs = [
+            [best(record, width, name, "ratio") for name in (who, other)] for record in records
+        ]
+        ratios = [ours / theirs if ours and theirs else None for ours, theirs in pairs]
+        line(f"{what}, width {width}", "≥ {}", least, "{:.2f}", ratios)
     for width, *least in SHARES:
         shares = [best(record, width, "ensemble", "share_of_peak") for record in records]
-        found = [f"{share:.0%}" if share else "not yet measured" for share in shares]
         what = f"ensemble's share of the matrix-multiply peak, width {width}"
-        line(what, [f"≥ {aim:.0%}" for aim in least], found)
-    names = [name for record in records if record for name in record.get("for_the_reader", {})]
-    for name in dict.fromkeys(names):
-        both = [(record or {}).get("for_the_reader", {}).get(name) for record in records]
-        found = [f"{1 - one['with']['ratio']:.1%}" if one else "not yet measured" for one in both]
-        line(f"records, checks, history, callback: {name}", [f"≤ {FOR_THE_READER:.0%}"] * 2, found)
-    return "\n".join(lines).replace("| -", "| −")
+        line(what, "≥ {:.0%}", least, "{:.0%}", shares)
+    costs = [(record or {}).get("for_the_reader", {}) for record in records]
+    for name in dict.fromkeys(name for cost in costs for name in cost):
+        shares = [1 - cost[name]["with"]["ratio"] if name in cost else None for cost in costs]
+        what = f"records, checks, history, callback: {name}"
+        line(what, "≤ {:.0%}", [FOR_THE_READER] * len(costs), "{:.1%}", shares)
+    return "\n".join(lines)
 
 
 def best(record: Record | None, width: int, who: str, number: str) -> float | None:

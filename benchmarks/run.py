@@ -196,8 +196,13 @@ def assert_jax_does_the_same_work(k: int, r1: float) -> None:
 # -- who competes ---------------------------------------------------------------------
 
 
+def programs(device: str, *, quick: bool) -> list[str]:
+    """How the library can run a step here; to compile is not quick."""
+    return ["eager", *["compiled"] * (not quick), *["captured"] * (device != "cpu")]
+
+
 def contenders(
-    width: int, k: int, r1: float, runs: list[int], device: str, *, jax: bool, quick: bool = False
+    width: int, k: int, r1: float, runs: list[int], device: str, *, jax: bool, quick: bool
 ) -> dict[str, Contender]:
     """Every contender by name."""
     torch.manual_seed(0)
@@ -205,10 +210,7 @@ def contenders(
     plain = PlainLoop(*copy.deepcopy(networks), k=k, r1=r1, device=device)
     found = {"plain loop": Contender(plain.train)}
     large = max(count for count in runs if count <= 64)
-    programs = ["eager", *([] if quick else ["compiled"])]
-    if device != "cpu":
-        programs.append("captured")
-    for program in programs:
+    for program in programs(device, quick=quick):
 
         def of(count: int, threads: int, program: str = program) -> Callable[[int], object]:
             torch.set_num_threads(threads)  # an ensemble's blocks depend on it
@@ -479,7 +481,7 @@ def main() -> None:
         assert_same_work(k, r1, device)
         if options.jax:
             assert_jax_does_the_same_work(k, r1)
-    for program in ["compiled"] * (not options.quick) + ["captured"] * (device != "cpu"):
+    for program in programs(device, quick=options.quick):
         assert_same_work(1, 0.0, device, program)
     record |= about(device)  # JAX is imported by now
     if not options.quick:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from gan_course import lab as package
 from gan_course.lab import Lab
@@ -24,7 +24,7 @@ from gan_course.lab.frames import pack
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
-from jupyter_browser import FLAGS, NO_CHROMIUM, chromium  # noqa: E402
+from jupyter_browser import NO_CHROMIUM, browser, chromium  # noqa: E402
 
 EVERY = 10  # steps from one picture to the next
 STEPS, MORE_K, NEW_LOSS = 450, 150, 300
@@ -53,14 +53,12 @@ def page_of(lab: Lab) -> Iterator[Page]:
     parts = {
         n: (Path(package.__file__).parent / f"lab.{n}").read_text("utf-8") for n in ("css", "js")
     }
-    with sync_playwright() as playwright:
-        chrome = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+    with browser() as chrome:
         page = chrome.new_page(viewport=SIZE)
         page.expose_function("tell", lab._receive)
         page.set_content(PAGE.format(page=json.dumps(lab.view.page), **parts))
         page.wait_for_function("() => window.show")
         yield page
-        chrome.close()
 
 
 def photograph(lab: Lab, page: Page) -> Image.Image:

@@ -27,13 +27,19 @@ def ax() -> Iterator[Axes]:
     plt.close(figure)
 
 
-@pytest.fixture(scope="module")
-def course(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Course]:
-    """JupyterLab and a browser; starting them takes longer than most tests."""
-    from jupyter_browser import NO_CHROMIUM, chromium, course
+@pytest.fixture(scope="session")
+def chromium_is_there() -> None:
+    from jupyter_browser import NO_CHROMIUM, chromium
 
     if chromium() is None:
         assert not os.environ.get("CI"), NO_CHROMIUM
         pytest.skip(NO_CHROMIUM)
+
+
+@pytest.fixture(scope="module")
+def course(chromium_is_there: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Course]:
+    """JupyterLab and a browser; starting them takes longer than most tests."""
+    from jupyter_browser import course
+
     with course(tmp_path_factory.mktemp("course")) as started:
         yield started

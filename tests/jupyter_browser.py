@@ -271,6 +271,17 @@ FLAGS = [
 ]
 
 
+@contextlib.contextmanager
+def browser() -> Iterator[Browser]:
+    """A Chromium."""
+    with sync_playwright() as playwright:
+        chrome = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        try:
+            yield chrome
+        finally:
+            chrome.close()
+
+
 @dataclass
 class Course:
     """A JupyterLab and a Chromium, for one notebook after the other."""
@@ -317,9 +328,5 @@ def course(folder: Path) -> Iterator[Course]:
     (root / "notebooks").mkdir(parents=True)
     home.mkdir()
     shutil.copytree(ROOT / "figures", root / "figures")
-    with serving(root, home) as address, sync_playwright() as playwright:
-        chrome = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        try:
-            yield Course(folder, address, chrome)
-        finally:
-            chrome.close()
+    with serving(root, home) as address, browser() as chrome:
+        yield Course(folder, address, chrome)

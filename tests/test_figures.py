@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 from pathlib import Path
 
 import pytest
-from jupyter_browser import NO_CHROMIUM, chromium
 from PIL import Image, ImageChops
 from tools import ROOT, load
 
@@ -62,12 +60,10 @@ def test_the_recording_is_played_by_the_present_lab(name: str) -> None:
 
 
 @pytest.mark.browser
+@pytest.mark.usefixtures("chromium_is_there")
 def test_the_lab_is_filmed_while_its_controls_move(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if chromium() is None:
-        assert not os.environ.get("CI"), NO_CHROMIUM
-        pytest.skip(NO_CHROMIUM)
     script = load("figures/02_lab.py")
     monkeypatch.setattr(script, "MORE_K", 10)
     monkeypatch.setattr(script, "NEW_LOSS", 50)
