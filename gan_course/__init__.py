@@ -18,6 +18,7 @@ module             what it holds                                               c
 ``plotting``       figures that take an axis and return it                     all
 ``lab``            a training under the reader's hands                         02
 ``explore``        a picture with sliders                                      01
+``arguments``      what every function asks of its arguments                   all
 ``checks``         ``check``: the assertion behind every number of the prose   all
 ``exercises``      each exercise's specification                               all
 ``notebook``       what a chapter's first cell does                            all
