@@ -11,18 +11,25 @@
 - ``solutions/NN_topic.ipynb``: the cells tagged ``setup`` and the section
   ``## Exercises``, with the solutions.
 
-Cells tagged ``hide-input`` are folded. Cell ids are made of what the cell says.
+Cells tagged ``hide-input`` are folded. Cell ids are made of what the source says.
+
+``{=expression:format ~tolerance}`` in the text becomes digits: the expression's value where
+its ``## `` section ends. There, a folded cell tagged ``numbers`` recomputes all of them. The
+text before the first code (the set-up aside) quotes values of the last section before the
+exercises; the exercises, and what follows, can't quote any.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
+import itertools
 import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -32,7 +39,9 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
-from nbformat.v4 import new_markdown_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from gan_course.checks import NUMBER, Quoted
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -47,6 +56,22 @@ METADATA = {
 SOLUTION = r"^([ \t]*)# BEGIN SOLUTION[ \t]*\n(.*?)^[ \t]*# END SOLUTION[ \t]*$"
 VIEW = "application/vnd.jupyter.widget-view+json"
 WIDGET_TEXT = "An interactive widget: run this notebook in JupyterLab to use it."
+NUMBERS = """import gan_course.checks
+
+gan_course.checks.{function}(
+    globals(),
+    r\"\"\"
+{lines}
+\"\"\",
+)"""
+# What matters in Markdown to the one who looks for numbers: code, where there are none, and
+# mathematics, where a minus is a hyphen. A blank line ends a formula that nobody has closed.
+MARKS = re.compile(
+    r"^(?P<fence>```+|~~~+).*?^(?P=fence)[ \t]*$"
+    r"|(?P<ticks>`+)(?!`).*?(?<!`)(?P=ticks)(?!`)|<!--.*?-->|\\\$"
+    r"|(?P<display>\$\$)|(?P<inline>\$)|(?P<blank>\n[ \t]*\n)|(?P<number>\{=)",
+    re.M | re.S,
+)
 
 
 # --- From a source to two notebooks, not yet executed ------------------------------------
@@ -66,7 +91,7 @@ def chapter(source: Path) -> NotebookNode:
     cells = [cell for cell in _cells(source) if "solution" not in _tags(cell)]
     for cell in cells:
         cell.source = without_solutions(cell.source)
-    return _notebook(cells)
+    return _notebook(_with_numbers(source, cells))
 
 
 def solutions(source: Path) -> NotebookNode:
@@ -165,14 +190,177 @@ def _tags(cell: NotebookNode) -> list[str]:
     return list(cell.metadata.get("tags", []))
 
 
+# --- The numbers of the text -------------------------------------------------------------
+
+
+class NumbersError(Exception):
+    """Numbers that the text can't quote, one line for each."""
+
+
+def quoted(markdown: str) -> Iterator[tuple[int, int, str, bool]]:
+    """Each ``{=…}`` in Markdown: its start, its end, what it says, whether in a formula."""
+    position, formula = 0, ""
+    while mark := MARKS.search(markdown, position):
+        position = mark.end()
+        if mark["display"] or mark["inline"]:
+            formula = "" if formula else mark[0]
+        elif mark["blank"]:
+            formula = formula if formula == "$$" else ""
+            position -= 1  # the next line begins there, perhaps with a fence
+        elif mark["number"]:
+            end = _closing(markdown, position)
+            yield mark.start(), end + 1, markdown[position:end], bool(formula)
+            position = end + 1
+
+
+def _closing(markdown: str, start: int) -> int:
+    """Where the brace is that ends the ``{=`` before ``start``, which may hold braces itself."""
+    line = markdown[start:].partition("\n")[0]
+    ends = [start + found.start() for found in re.finditer("}", line)]
+    for end in ends:
+        with contextlib.suppress(SyntaxError):
+            Quoted.read(markdown[start:end])
+            return end
+    return ends[0] if ends else start + len(line)
+
+
+def _sections(cells: list[NotebookNode]) -> list[int]:
+    """For each cell, how many ``## `` headings have come, its own included."""
+    heads = (cell.cell_type == "markdown" and cell.source.startswith("## ") for cell in cells)
+    return list(itertools.accumulate(heads))
+
+
+def _places(source: Path, cells: list[NotebookNode]) -> list[int]:
+    """For each cell, the section at whose end the numbers of its text are computed."""
+    sections = _sections(cells)
+    computing = (
+        section
+        for section, cell in zip(sections, cells, strict=True)
+        if cell.cell_type == "code" and not {"setup", "numbers"} & set(_tags(cell))
+    )
+    first = next(computing, 0)
+    exercises = (
+        section
+        for section, cell in zip(sections, cells, strict=True)
+        if cell.cell_type == "markdown" and re.match(r"## Exercises\s*$", cell.source, flags=re.M)
+    )
+    last = next(exercises, sections[-1] + 1) - 1
+    late = [
+        f"{_where(source, text, after='## Exercises')}: the exercises, and what follows, "
+        "can't quote a number"
+        for section, cell in zip(sections, cells, strict=True)
+        if section > last and cell.cell_type == "markdown"
+        for *_, text, _ in quoted(cell.source)
+    ]
+    if late:
+        raise NumbersError("\n".join(late))
+    return [section if section >= first else last for section in sections]
+
+
+def _with_numbers(source: Path, cells: list[NotebookNode]) -> list[NotebookNode]:
+    """Add the cells that compute the numbers of the text, one at the end of a section."""
+    wanted: dict[int, dict[str, None]] = {}
+    for place, cell in zip(_places(source, cells), cells, strict=True):
+        if cell.cell_type == "markdown":
+            wanted.setdefault(place, {}).update((text, None) for *_, text, _ in quoted(cell.source))
+    result: list[NotebookNode] = []
+    numbered = zip(_sections(cells), cells, strict=True)
+    for section, group in itertools.groupby(numbered, key=lambda pair: pair[0]):
+        result += [cell for _, cell in group]
+        if lines := "\n".join(wanted.get(section, {})):
+            code = NUMBERS.format(function="numbers", lines=lines)
+            result.append(new_code_cell(code, metadata={"tags": ["numbers", "hide-input"]}))
+    return result
+
+
+def lines_of(cell: NotebookNode) -> list[str]:
+    """The lines of a ``numbers`` cell."""
+    found = re.search(r'r"""\n(.*)\n"""', cell.source, flags=re.S)
+    return found[1].splitlines() if found else []
+
+
+def state_numbers(cell: NotebookNode, digits: Mapping[str, str]) -> None:
+    """Write ``digits`` into a ``numbers`` cell, which has none yet."""
+    lines = [f"{line} → {digits[line]}" if line in digits else line for line in lines_of(cell)]
+    cell.source = NUMBERS.format(function="numbers", lines="\n".join(lines))
+
+
+def stated(cell: NotebookNode) -> dict[str, str]:
+    """The digits that a ``numbers`` cell states, by what the source says."""
+    parts = (line.partition(" → ") for line in lines_of(cell))
+    return {text: digits for text, arrow, digits in parts if arrow}
+
+
+def write_numbers(source: Path, notebook: NotebookNode) -> None:
+    """Write the digits of the ``numbers`` cells into the text."""
+    sections = _sections(notebook.cells)
+    digits = {
+        section: stated(cell)
+        for section, cell in zip(sections, notebook.cells, strict=True)
+        if "numbers" in _tags(cell)
+    }
+    for place, cell in zip(_places(source, notebook.cells), notebook.cells, strict=True):
+        if cell.cell_type == "markdown":
+            for start, end, text, formula in reversed(list(quoted(cell.source))):
+                if text in digits.get(place, {}):
+                    shown = typeset(digits[place][text], formula)
+                    cell.source = cell.source[:start] + shown + cell.source[end:]
+
+
+def typeset(digits: str, formula: bool = False) -> str:
+    """Digits as a book prints them; what is no number stays as it is."""
+    if not (number := NUMBER.fullmatch(digits)):
+        return digits
+    mantissa, _, power = digits.rstrip("%").partition("e")
+    if formula:
+        mantissa = mantissa.replace(",", "{,}")
+        power = power and rf" \times 10^{{{int(power)}}}"
+        return mantissa + power + (r"\,\%" if number[4] else "")
+    raised = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+    power = power and f" × 10{str(int(power)).translate(raised)}"
+    return mantissa.replace("-", "−") + power + (" %" if number[4] else "")
+
+
+def _where(source: Path, text: str, after: str = "") -> str:
+    """The chapter and the lines in which a number is quoted."""
+    lines = source.read_text(encoding="utf-8").splitlines()
+    first = lines.index(after) if after else 0
+    found = [str(n) for n, line in enumerate(lines, 1) if n > first and f"{{={text}" in line]
+    return f"{source.name}, line {' and '.join(found)}: {{={text}}}"
+
+
 # --- Running a notebook ----------------------------------------------------------------
 
 
-def execute(notebook: NotebookNode) -> NotebookNode:
+class Runner(NotebookClient):
+    """Runs a notebook; asks the kernel for the digits of a ``numbers`` cell before it runs it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.wrong: dict[str, str] = {}
+
+    async def async_execute_cell(  # noqa: D102
+        self, cell: NotebookNode, cell_index: int, *args: Any, **kwargs: Any
+    ) -> NotebookNode:
+        if "numbers" in _tags(cell):
+            lines = lines_of(cell)
+            code = NUMBERS.format(function="print_shown", lines="\n".join(lines))
+            question = new_code_cell(code)
+            await super().async_execute_cell(question, cell_index, store_history=False)
+            self.code_cells_executed -= 1  # the reader's kernel has no such cell
+            found = dict(zip(lines, json.loads(question.outputs[0].text), strict=True))
+            self.wrong |= {line: wrong for line, (_, wrong) in found.items() if wrong}
+            if self.wrong:
+                return cell
+            state_numbers(cell, {line: digits for line, (digits, _) in found.items()})
+        return await super().async_execute_cell(cell, cell_index, *args, **kwargs)
+
+
+def execute(notebook: NotebookNode, source: Path) -> NotebookNode:
     """Run every cell in a fresh kernel and keep what does not depend on the machine."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ["TQDM_DISABLE"] = "1"  # a bar shows on slow machines only
-    client = NotebookClient(
+    client = Runner(
         notebook,
         kernel_name="python3",
         timeout=600,
@@ -182,6 +370,10 @@ def execute(notebook: NotebookNode) -> NotebookNode:
         resources={"metadata": {"path": str(HERE)}},
     )
     client.execute()
+    if client.wrong:
+        wrong = (f"{_where(source, text)}: {problem}" for text, problem in client.wrong.items())
+        raise NumbersError("\n".join(wrong))
+    write_numbers(source, notebook)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [kept for output in cell.outputs for kept in _frozen(output, client)]
@@ -217,10 +409,16 @@ def _picture(model: str, client: NotebookClient) -> str | None:
 
 def build(source: Path) -> list[str]:
     """Build and execute the notebooks of one source; return what is wrong with them."""
-    for path, notebook in targets(source).items():
+    try:
+        wanted = targets(source)
+    except NumbersError as error:
+        return [str(error)]
+    for path, notebook in wanted.items():
         path.parent.mkdir(exist_ok=True)
         try:
-            nbformat.write(execute(notebook), path)
+            nbformat.write(execute(notebook, source), path)
+        except NumbersError as error:
+            return [str(error)]
         except CellExecutionError as error:
             plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # no colours
             return [f"{path.name}: {plain}"]
@@ -232,14 +430,18 @@ def build(source: Path) -> list[str]:
 
 def problems(source: Path) -> list[str]:
     """One line for each way in which the built notebooks differ from what they should be."""
+    try:
+        wanted = targets(source)
+    except NumbersError as error:
+        return [str(error)]
     return [
         f"{path.relative_to(ROOT).as_posix()}: {problem}"
-        for path, wanted in targets(source).items()
-        for problem in _problems(path, wanted)
+        for path, notebook in wanted.items()
+        for problem in _problems(source, path, notebook)
     ]
 
 
-def _problems(path: Path, wanted: NotebookNode) -> Iterator[str]:
+def _problems(source: Path, path: Path, wanted: NotebookNode) -> Iterator[str]:
     if not path.exists():
         yield "missing, run `make notebooks`"
         return
@@ -248,6 +450,12 @@ def _problems(path: Path, wanted: NotebookNode) -> Iterator[str]:
     built = nbformat.read(path, as_version=4)
     if built.metadata != METADATA:
         yield f"its metadata is {json.dumps(built.metadata)[:200]}"
+    # The digits are those that the built cells assert: the text has to agree with them.
+    digits = {cell.id: stated(cell) for cell in built.cells if "numbers" in _tags(cell)}
+    for cell in wanted.cells:
+        if cell.id in digits:
+            state_numbers(cell, digits[cell.id])
+    write_numbers(source, wanted)
     yield from _differences(built.cells, wanted.cells)
     for cell in built.cells:
         yield from _bad_outputs(cell)

@@ -382,3 +382,160 @@ class Here:
 
     def map(self, function: Any, values: Any) -> Any:
         return map(function, values)
+
+
+# --- The numbers of the text --------------------------------------------------------------
+
+QUOTING = """---
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+# The trial of {=runs} runs
+
+```{code-cell} python
+:tags: [setup]
+
+import math
+```
+
+## First
+
+Code is left alone: `{=runs}`. It grows by {=growth["a"]:.3f}, in $x = {=-growth["a"]:.2f}$ and
+
+```
+{=runs}
+```
+
+```{code-cell} python
+growth = {"a": 1.02}
+runs = 4
+```
+
+Of these, {=runs} of {=2 * runs} ({=runs / (2 * runs):.1%}), at least {=-growth["a"]:.2f ~.3}.
+
+$$
+E = {=r"\\frac{x}{y}"} \\cdot {=1e-7:.1e}
+$$
+
+## Second
+
+```{code-cell} python
+runs = 12_345
+```
+
+Now there are {=runs:,} with {=growth["a"] / 1e5:.1e}, or ${=runs:,}$.
+
+## Exercises
+
+```{code-cell} python
+print("nothing to quote")
+```
+"""
+
+
+@pytest.fixture(scope="module")
+def quoting_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("quoting")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        path = live_in(folder, monkeypatch)
+        path.parent.mkdir()
+        path.write_text(QUOTING, encoding="utf-8")
+        assert build.build(path) == []
+    return folder
+
+
+@pytest.fixture
+def quoting(quoting_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small chapter that quotes numbers, built and run."""
+    shutil.copytree(quoting_once, tmp_path, dirs_exist_ok=True)
+    return live_in(tmp_path, monkeypatch)
+
+
+def page(source: Path) -> Any:
+    return nbformat.read(source.parents[1] / "02_trial.ipynb", as_version=4)
+
+
+def test_the_text_has_the_digits_of_its_section(quoting: Path) -> None:
+    text = "\n".join(cell.source for cell in page(quoting).cells if cell.cell_type == "markdown")
+    assert "# The trial of 12345 runs" in text
+    assert "left alone: `{=runs}`. It grows by 1.020, in $x = -1.02$ and" in text
+    assert "```\n{=runs}\n```" in text
+    assert "Of these, 4 of 8 (50.0 %), at least −1.02." in text
+    assert "E = \\frac{x}{y} \\cdot 1.0 \\times 10^{-7}" in text
+    assert "there are 12,345 with 1.0 × 10⁻⁵, or $12{,}345$." in text
+
+
+def test_each_section_ends_in_a_folded_cell_that_asserts_its_numbers(quoting: Path) -> None:
+    first, second = [cell for cell in page(quoting).cells if "numbers" in build._tags(cell)]
+    assert first.metadata.jupyter.source_hidden
+    assert '\ngrowth["a"]:.3f → 1.020\n' in first.source
+    assert '\n-growth["a"]:.2f ~.3 → -1.02\n' in first.source
+    assert first.outputs[0].text == "✓ 8 numbers of this section's text, recomputed\n"
+    assert second.source.count(" → ") == 3
+    assert [cell.execution_count for cell in page(quoting).cells if "execution_count" in cell] == [
+        *range(1, 7)
+    ]
+
+
+def test_digits_leave_the_ids_alone(quoting: Path) -> None:
+    assert build.problems(quoting) == []
+    before = [cell.id for cell in page(quoting).cells]
+    quoting.write_text(QUOTING.replace("1.02}", "1.03}"), encoding="utf-8")
+    assert build.build(quoting) == []
+    after = [cell.id for cell in page(quoting).cells]
+    assert [a == b for a, b in zip(before, after, strict=True)].count(False) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("1.020", "1.021"), ("−1.02", "1.02"), ("4 of 8", "4 of 9")]
+)
+def test_an_edited_digit_is_found(quoting: Path, old: str, new: str) -> None:
+    def change(notebook: Any) -> None:
+        (cell,) = [c for c in notebook.cells if c.cell_type == "markdown" and old in c.source]
+        cell.source = cell.source.replace(old, new)
+
+    edit(quoting.parents[1] / "02_trial.ipynb", change)
+    assert "its source is not what its source says" in build.problems(quoting)[0]
+
+
+def test_an_edited_digit_of_the_assertion_is_found(quoting: Path) -> None:
+    def change(notebook: Any) -> None:
+        for cell in notebook.cells:
+            cell.source = cell.source.replace("→ 1.020", "→ 1.021")
+
+    edit(quoting.parents[1] / "02_trial.ipynb", change)
+    assert "its source is not what its source says" in build.problems(quoting)[0]
+
+
+def test_digits_edited_everywhere_fail_when_run(quoting: Path) -> None:
+    notebook = page(quoting)
+    for cell in notebook.cells:
+        cell.source = cell.source.replace("1.020", "1.022")
+    names: dict[str, Any] = {}
+    with pytest.raises(
+        AssertionError, match=r"✗ growth\[\"a\"\]:\.3f: stated 1\.022, measured 1\.02"
+    ):
+        exec(code(notebook), names)
+
+
+def test_every_wrong_number_is_told_with_its_line(source: Path) -> None:
+    wrong = QUOTING.replace("{=runs:,}", "{=rums:,}").replace("{=2 * runs}", "{=2 *}")
+    source.write_text(wrong, encoding="utf-8")
+    (problem,) = build.build(source)
+    assert problem.splitlines() == [
+        "02_trial.md, line 29: {=2 *}: SyntaxError: not an expression",
+        "02_trial.md, line 41: {=rums:,}: NameError: name 'rums' is not defined",
+    ]
+    assert not (source.parents[1] / "02_trial.ipynb").exists()
+
+
+def test_exercises_quote_no_numbers(source: Path) -> None:
+    source.write_text(QUOTING.replace("## Exercises", "## Exercises\n\n{=runs}"), encoding="utf-8")
+    (problem,) = build.build(source)
+    assert problem == (
+        "02_trial.md, line 45: {=runs}: the exercises, and what follows, can't quote a number"
+    )
+    assert build.problems(source) == [problem]
