@@ -20,7 +20,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +32,10 @@ from torch.utils.flop_counter import flop_registry
 
 from gan_course.distributions import normal, ring
 from gan_course.networks import Ensemble, mlp
-from gan_course.training import Batch, DiscriminatorStep, Settings, Trainer, pick_device
+from gan_course.training import Settings, Trainer, pick_device
+from gan_course.training.draws import Draws
+from gan_course.training.state import Player
+from gan_course.training.step import Step
 
 HERE = Path(__file__).parent
 BATCH = 256
@@ -92,33 +95,24 @@ class PlainLoop:
             self.step()
 
 
-class Bare(Trainer):
-    """The trainer without what it does for the reader: no record, no check, no history."""
+def bare(ours: Trainer, steps: int) -> None:
+    """The same steps without what they do for the reader: no record, no check, no history."""
+    step, players = Step(ours.state, ours.settings), ours.state
+    draws = Draws(ours.data, ours.prior, ours.runs, ours.random, torch.float32)
+    rate = torch.tensor(1e-3, dtype=torch.float64)
 
-    def _step(self, *batches: Batch) -> Tensor:
-        for batch in batches[:-1]:
-            self._discriminator_step(batch)
-        self._generator_step(batches[-1])
-        return batches[-1].noise
+    def move(player: Player, loss: Tensor) -> None:
+        gradients = torch.autograd.grad(loss, player.leaves, step.ones)
+        flat = torch.cat([part.reshape(ours.runs, -1) for part in gradients], dim=1)
+        player.move(flat, rate, ours.settings)
 
-    def _discriminator_step(self, batch: Batch) -> DiscriminatorStep:
+    for _ in range(steps):
+        batch = draws.discriminator(ours.settings)
         with torch.no_grad():
-            real, fake = self._shown(batch, self.generator(batch.noise))
-        loss, _, _ = self.discriminator_loss(self.logits, real, fake, batch)
-        gradient = self._descend("discriminator", loss, ())
-        return DiscriminatorStep(loss, gradient, loss, loss)
-
-    def _descend(self, player: str, loss: Tensor, _: Sequence[Tensor]) -> Tensor:
-        adam = self._adam[player]
-        gradients = torch.autograd.grad(loss, adam.parameters, self._ones)
-        gradient = torch.cat([part.reshape(self.runs, -1) for part in gradients], dim=1)
-        adam.step(gradient, self._rates[player], self.settings.betas)
-        return gradient
-
-    def train(self, steps: int, **_: object) -> None:  # type: ignore[override]
-        """Take steps."""
-        for _step in range(steps):
-            self._steps([[self._draw_for_discriminator(), self._draw_for_generator()]])
+            real, fake = step.shown(batch)
+        move(players.discriminator, step.discriminator_loss(step.critic, real, fake, batch)[0])
+        _, fake = step.shown(draws.generator(ours.settings))
+        move(players.generator, step.objective.generator(None, step.critic(fake)))
 
 
 def trainer(
@@ -129,7 +123,6 @@ def trainer(
     *,
     device: str = "cpu",
     program: str = "eager",
-    kind: type[Trainer] = Trainer,
 ) -> Trainer:
     """The library's contender; ``runs`` is ``None`` for a plain network."""
     torch.manual_seed(0)
@@ -140,7 +133,7 @@ def trainer(
         for outputs in (2, 1)
     ]
     settings = Settings(k=k, batch=BATCH, penalties={"R1": r1} if r1 else {})
-    return kind(*networks, ring(), normal(2), settings, device=device, program=program)
+    return Trainer(*networks, ring(), normal(2), settings, device=device, program=program)
 
 
 class Contender(NamedTuple):
@@ -414,13 +407,13 @@ def for_the_reader(record: dict[str, Any], options: argparse.Namespace, device: 
     torch.set_num_threads(1)
     for width, count in ((16, None), (16, 64), (128, None)):
         ours = trainer(width, runs=count, device=device)
-        bare = trainer(width, runs=count, device=device, kind=Bare)
+        stripped = trainer(width, runs=count, device=device)
         both = {
             "with": Contender(
                 lambda steps, ours=ours: ours.train(steps, lambda _: None, progress=False),
                 count or 1,
             ),
-            "without": Contender(bare.train, count or 1),
+            "without": Contender(lambda steps, ours=stripped: bare(ours, steps), count or 1),
         }
         found = summary(measure(both, 15, options.seconds, device), "without")
         tell(f"records, checks, history, a callback: width {width}, {count or 1} runs", found)

@@ -9,8 +9,6 @@ module             what it holds                                               c
 ``penalties``      R1, R2, WGAN-GP                                             02
 ``networks``       ``mlp``, and ``Ensemble``: many copies as one program       02
 ``training``       Algorithm 1: ``Settings``, ``Trainer``, ``History``         02
-``adam``           Adam, for one network or an ensemble                        02
-``programs``       a step run eagerly, compiled, or as a CUDA graph            02
 ``dynamics``       games as vector fields, eigenvalues; a GAN's Jacobian       06
 ``metrics``        modes, HQ, reverse KL, MMD, sliced Wasserstein, intervals   01, 02
 ``sweeps``         a grid of settings, each an ensemble; records               07

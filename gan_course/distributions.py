@@ -9,14 +9,18 @@ not: it makes a training repeatable without touching the global random state.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
+
+from gan_course.arguments import tensor
 
 Points = Tensor | Sequence[float] | Sequence[Sequence[float]]
 
@@ -30,6 +34,21 @@ class Source(Protocol):
         """Draw independent samples, shape ``(*shape, *event_shape)``."""
 
     def to(self, device: torch.device | str) -> Source:
+        """Return the same source with its tensors on ``device``."""
+
+
+class LabelledSource(Protocol):
+    """Real samples that come with labels."""
+
+    event_shape: torch.Size
+    labelled: bool  # True: how a training tells it from a plain source
+
+    def sample(
+        self, shape: Sequence[int] = (), generator: Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Draw samples, shape ``(*shape, *event_shape)``, and their labels, shape ``shape``."""
+
+    def to(self, device: torch.device | str) -> LabelledSource:
         """Return the same source with its tensors on ``device``."""
 
 
@@ -192,28 +211,85 @@ class Empirical:
     so there is no loader to wait for.
 
     Args:
-        data: the samples, shape ``(samples, ...)``.
+        data: the samples, shape ``(samples, ...)``, as a tensor or an array; whole numbers
+            become floats.
 
     Raises:
-        ValueError: ``data`` has no rows.
+        ValueError: ``data`` has no rows, or one that is not finite.
+
+    Example:
+        >>> Empirical(torch.zeros(9, 2)).sample((4,)).shape
+        torch.Size([4, 2])
     """
 
-    def __init__(self, data: Tensor) -> None:
-        if data.dim() < 2 or not len(data):
-            raise ValueError(f"data has shape {tuple(data.shape)}: expected (samples, ...)")
-        self.data = data
-        self.event_shape = data.shape[1:]
+    def __init__(self, data: Tensor | np.ndarray) -> None:
+        self.data = tensor("data", data, "(samples, features, ...)", least=1, finite=False)
+        bad = ~self.data.flatten(1).isfinite().all(dim=1)
+        if bool(bad.any()):
+            rows = bad.nonzero().flatten().tolist()
+            raise ValueError(
+                f"data[{rows[0]}] is not finite, one of {len(rows)} such rows: leave them out"
+            )
+        self.event_shape = self.data.shape[1:]
 
     def sample(self, shape: Sequence[int] = (), generator: Generator | None = None) -> Tensor:
         """Draw rows with replacement, shape ``(*shape, *event_shape)``."""
-        index = torch.randint(
+        return self.data[self.rows(shape, generator)]
+
+    def rows(self, shape: Sequence[int], generator: Generator | None) -> Tensor:
+        """Which rows a draw takes, shape ``shape``."""
+        return torch.randint(
             len(self.data), tuple(shape), generator=generator, device=self.data.device
         )
-        return self.data[index]
 
     def to(self, device: torch.device | str) -> Empirical:
         """Return the same data on ``device``."""
-        return Empirical(self.data.to(device))
+        moved = copy.copy(self)
+        moved.data = self.data.to(device)
+        return moved
+
+
+class Labelled:
+    """A training set whose samples have labels: a draw is a pair ``(x, label)``.
+
+    Args:
+        data: the samples, as :class:`Empirical` takes them.
+        labels: one for each, shape ``(samples,)``, whole numbers.
+
+    Raises:
+        ValueError: ``data`` is none for :class:`Empirical`, or ``labels`` does not fit it.
+
+    Example:
+        >>> x, label = Labelled(torch.zeros(9, 2), torch.arange(9)).sample((4,))
+        >>> x.shape, label.shape
+        (torch.Size([4, 2]), torch.Size([4]))
+    """
+
+    labelled = True
+
+    def __init__(self, data: Tensor | np.ndarray, labels: Tensor | np.ndarray) -> None:
+        self.samples = Empirical(data)
+        self.event_shape = self.samples.event_shape
+        found, count = torch.as_tensor(labels), len(self.samples.data)
+        if found.shape != (count,) or found.is_floating_point() or found.is_complex():
+            raise ValueError(
+                f"labels has shape {tuple(found.shape)} and dtype {found.dtype}: "
+                f"expected ({count},), whole numbers"
+            )
+        self.labels = found.long().to(self.samples.data.device)
+
+    def sample(
+        self, shape: Sequence[int] = (), generator: Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Draw pairs with replacement, shapes ``(*shape, *event_shape)`` and ``shape``."""
+        rows = self.samples.rows(shape, generator)
+        return self.samples.data[rows], self.labels[rows]
+
+    def to(self, device: torch.device | str) -> Labelled:
+        """Return the same data on ``device``."""
+        moved = copy.copy(self)
+        moved.samples, moved.labels = self.samples.to(device), self.labels.to(device)
+        return moved
 
 
 def normal(dim: int = 2) -> GaussianMixture:

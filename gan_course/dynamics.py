@@ -21,7 +21,6 @@ import torch
 from torch import Generator, Tensor
 from torch.func import jacrev, vjp, vmap
 
-from gan_course.losses import LOSSES
 from gan_course.penalties import mixing_weights
 from gan_course.training import Batch, Trainer
 
@@ -265,7 +264,8 @@ def jacobian_spectrum(trainer: Trainer, batch: int = 512, seed: int = 0) -> Tens
     """
     G, D = (copy.deepcopy(net).double() for net in (trainer.generator, trainer.discriminator))
     random = Generator(trainer.device).manual_seed(seed)
-    real = trainer.data.sample((trainer.runs, batch), random).double()
+    drawn = trainer.data.sample((trainer.runs, batch), random)
+    real = (drawn[0] if isinstance(drawn, tuple) else drawn).double()
     noise = trainer.prior.sample((trainer.runs, batch), random).double()
     batches = Batch(noise, real, mix=mixing_weights(real, random))
 
@@ -273,7 +273,7 @@ def jacobian_spectrum(trainer: Trainer, batch: int = 512, seed: int = 0) -> Tens
         return D(x).reshape(x.shape[:2])  # type: ignore[no-any-return]
 
     loss_of_D, *logits = trainer.discriminator_loss(critic, real, G(noise), batches)
-    loss_of_G = LOSSES[trainer.settings.loss].generator(*logits)
+    loss_of_G = trainer.settings.objective.generator(*logits)
     of_G, of_D = list(G.parameters()), list(D.parameters())
     # Runs share no weight, so the sum's gradient is each run's own.
     down = torch.autograd.grad(loss_of_G.sum(), of_G, create_graph=True)

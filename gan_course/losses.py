@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -31,12 +32,20 @@ class Loss:
         generator: what G minimises, of ``(real_logits, fake_logits)``.
         relativistic: whether ``generator`` reads the real logits. Where it does
             not, the trainer passes ``None`` and saves a forward of D.
+        belief: what D's output says of a sample: a probability of being real, σ(a), where the
+            loss makes it one; for least squares the output itself is; for a critic it is a
+            score, of which only the order and the differences count.
     """
 
     name: str
     discriminator: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Any, Tensor], Tensor]
     relativistic: bool = False
+    belief: Callable[[Tensor], Tensor] = torch.sigmoid
+
+
+def _as_it_is(output: Tensor) -> Tensor:
+    return output
 
 
 def cross_entropy(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -102,10 +111,21 @@ LOSSES: dict[str, Loss] = {
         Loss("non-saturating", cross_entropy, non_saturating_generator),
         Loss("minimax", cross_entropy, minimax_generator),
         Loss("maximum likelihood", cross_entropy, maximum_likelihood_generator),
-        Loss("least squares", least_squares_discriminator, least_squares_generator),
-        Loss("hinge", hinge_discriminator, critic_generator),
-        Loss("wasserstein", wasserstein_discriminator, critic_generator),
-        Loss("relativistic", relativistic_discriminator, relativistic_generator, relativistic=True),
+        Loss(
+            "least squares",
+            least_squares_discriminator,
+            least_squares_generator,
+            belief=_as_it_is,
+        ),
+        Loss("hinge", hinge_discriminator, critic_generator, belief=_as_it_is),
+        Loss("wasserstein", wasserstein_discriminator, critic_generator, belief=_as_it_is),
+        Loss(
+            "relativistic",
+            relativistic_discriminator,
+            relativistic_generator,
+            relativistic=True,
+            belief=_as_it_is,
+        ),
     )
 }
 

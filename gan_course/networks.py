@@ -180,11 +180,17 @@ class Ensemble(nn.Module):
         self.module = copy.deepcopy(members[0])
         _replace_tensors(self.module, lambda name: torch.stack([_get(m, name) for m in members]))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply copy ``i`` to ``x[i]``; ``x`` has shape ``(runs, batch, ...)``."""
-        if x.dim() < 2 or x.shape[0] != self.runs:
-            raise ValueError(f"x has shape {tuple(x.shape)}: expected ({self.runs}, batch, ...)")
-        return _apply(self.module, x)
+    def forward(self, x: Tensor, *label: Tensor) -> Tensor:
+        """Apply copy ``i`` to ``x[i]``; ``x`` has shape ``(runs, batch, ...)``.
+
+        What else a network of your own takes, such as a label, has shape ``(runs, batch)``.
+        """
+        for each in (x, *label):
+            if each.dim() < 2 or each.shape[0] != self.runs:
+                raise ValueError(
+                    f"x has shape {tuple(each.shape)}: expected ({self.runs}, batch, ...)"
+                )
+        return _apply(self.module, x, *label)
 
     def member(self, run: int) -> nn.Module:
         """Lift one copy out as a plain network with weights of its own."""
@@ -195,28 +201,8 @@ class Ensemble(nn.Module):
         return member
 
 
-class Solo(nn.Module):
-    """A plain network seen as an ensemble of one, sharing its weights."""
-
-    runs = 1
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the network to ``x[0]``; shapes ``(1, batch, ...)``."""
-        output: Tensor = self.module(x.squeeze(0))
-        return output.unsqueeze(0)
-
-    def member(self, run: int) -> nn.Module:
-        """The network itself."""
-        if run != 0:
-            raise ValueError(f"run = {run!r}: there is one run, 0")
-        return self.module
-
-
-_ELEMENTWISE = (nn.Identity, nn.LeakyReLU, nn.ReLU, nn.Sigmoid, nn.Softplus, nn.Tanh)
+#: Activations, which act on each number alone.
+ELEMENTWISE = (nn.Identity, nn.LeakyReLU, nn.ReLU, nn.Sigmoid, nn.Softplus, nn.Tanh)
 
 
 class MinibatchStd(nn.Module):
@@ -246,61 +232,28 @@ def mixes_samples(network: nn.Module) -> bool:
     )
 
 
-class Block(nn.Module):
-    """Some runs of an ensemble, whose weights are one tensor in the ensemble's memory.
-
-    One, because a compiled program remembers how several tensors share a memory: what was
-    compiled for one block would write into its place for another.
-
-    Args:
-        ensemble: the whole; its layers are plain, see :func:`is_plain`.
-        runs: which of its runs.
-        weights: theirs, shape ``(runs, weights of one run)``, in the order of its parameters.
-    """
-
-    def __init__(self, ensemble: Ensemble, runs: slice, weights: Tensor) -> None:
-        super().__init__()
-        self.weights = nn.Parameter(weights)
-        self.runs = len(weights)
-        self._form = [copy.deepcopy(ensemble).to("meta")]  # no numbers; in a list, no submodule
-        self._form[0].runs = self.runs
-        self._names = [name for name, _ in ensemble.named_parameters()]
-        self._shapes = [(self.runs, *p.shape[1:]) for p in ensemble.parameters()]
-        self._sizes = [math.prod(shape[1:]) for shape in self._shapes]
-        self._constants = {name: b[runs] for name, b in ensemble.named_buffers()}
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply each run to its part of ``x``, shape ``(runs, batch, ...)``."""
-        parts = zip(
-            self._names, torch.split(self.weights, self._sizes, dim=1), self._shapes, strict=True
-        )
-        state = {name: part.reshape(shape) for name, part, shape in parts}
-        output: Tensor = functional_call(self._form[0], state | self._constants, (x,))
-        return output
-
-
 def is_plain(network: nn.Module) -> bool:
     """Whether a network is trained linear layers and activations, without a mode or a memory."""
-    plain = (nn.Sequential, nn.Linear, *_ELEMENTWISE, FourierFeatures, Ensemble, Solo)
+    plain = (nn.Sequential, nn.Linear, *ELEMENTWISE, FourierFeatures)
     trained = all(parameter.requires_grad for parameter in network.parameters())
     return trained and all(type(module) in plain for module in network.modules())
 
 
-def _apply(module: nn.Module, x: Tensor) -> Tensor:
+def _apply(module: nn.Module, x: Tensor, *label: Tensor) -> Tensor:
     # `type(...) is`: a parametrized layer is a subclass, and needs vmap.
-    if type(module) is nn.Sequential:
+    if type(module) is nn.Sequential and not label:
         for layer in module:
             x = _apply(layer, x)
         return x
-    if isinstance(module, _ELEMENTWISE):
+    if isinstance(module, ELEMENTWISE):
         return module(x)  # type: ignore[no-any-return]
     if type(module) is nn.Linear and module.bias is not None and x.dim() == 3:
         return torch.baddbmm(module.bias.unsqueeze(1), x, module.weight.mT)
 
-    def one(state: dict[str, Tensor], x: Tensor) -> Tensor:
-        return functional_call(module, state, (x,))  # type: ignore[no-any-return]
+    def one(state: dict[str, Tensor], *inputs: Tensor) -> Tensor:
+        return functional_call(module, state, inputs)  # type: ignore[no-any-return]
 
-    result: Tensor = vmap(one, randomness="different")(dict(_tensors(module)), x)
+    result: Tensor = vmap(one, randomness="different")(dict(_tensors(module)), x, *label)
     return result
 
 

@@ -54,8 +54,17 @@ class Penalty:
         """
         if self.mixes and mix is None:
             mix = mixing_weights(real)
-        points = self.points(real.detach(), fake.detach(), mix)
-        return self.charge(gradient_norm(critic, points)).mean(dim=-1)
+        points = self.points(real.detach(), fake.detach(), mix).requires_grad_()
+        return self.charged(critic(points), points)
+
+    def charged(self, logits: Tensor, points: Tensor) -> Tensor:
+        """Return the mean charge, shape ``(runs,)``, where D has been asked already.
+
+        Args:
+            logits: D's at the points, shape ``(runs, batch)``.
+            points: from which they were computed, shape ``(runs, batch, ...)``.
+        """
+        return self.charge(slope_norm(logits, points)).mean(dim=-1)
 
 
 def gradient_norm(critic: Critic, points: Tensor) -> Tensor:
@@ -64,8 +73,13 @@ def gradient_norm(critic: Critic, points: Tensor) -> Tensor:
     The samples of a batch must not influence one another's logits (no batch norm in D).
     """
     points = points.detach().requires_grad_()
+    return slope_norm(critic(points), points)
+
+
+def slope_norm(logits: Tensor, points: Tensor) -> Tensor:
+    """:func:`gradient_norm` from logits ``(runs, batch)`` and the points they were made from."""
     # Each logit depends on its own sample only, so the sum's gradient holds all of them.
-    (slopes,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
+    (slopes,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
     # vector_norm has gradient 0 at 0, where the root of a sum of squares has NaN.
     norm: Tensor = torch.linalg.vector_norm(slopes.flatten(start_dim=2), dim=-1)
     return norm

@@ -11,7 +11,8 @@ from torch import Generator, Tensor, nn
 from torch.nn.utils import parametrizations
 from toys import deconvolution
 
-from gan_course.networks import ACTIVATIONS, Ensemble, FourierFeatures, Solo, mlp
+from gan_course.networks import ACTIVATIONS, Ensemble, FourierFeatures, mlp
+from gan_course.training.state import Solo
 
 RUNS, BATCH = 3, 16
 Build = Callable[[], nn.Module]

@@ -12,13 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from toys import Poison, state
+from toys import Poison, counts, state
 
-from gan_course import training
 from gan_course.distributions import Source, normal, ring
 from gan_course.networks import Ensemble, mlp
-from gan_course.programs import Captured
-from gan_course.training import Linear, NonFiniteError, Record, Settings, Trainer
+from gan_course.training import Linear, NonFiniteError, Record, Settings, Trainer, programs
+from gan_course.training.programs import Captured
 
 try:
     from torch._inductor.cpp_builder import get_cpp_compiler
@@ -65,15 +64,15 @@ def assert_same_state(ours: Trainer, eager: Trainer) -> None:
 
 def assert_alike(ours: Trainer, eager: Trainer) -> None:
     assert_same_state(ours, eager)
-    for player, adam in ours._adam.items():
-        assert int(adam.steps) == int(eager._adam[player].steps)
+    assert counts(ours) == counts(eager)
 
 
 @compiled
 def test_a_compiled_training_follows_the_eager_one():
     ours, eager = build("compiled", k=2), build("eager", k=2)
-    calls, program = [], ours._program
-    ours._program = lambda draws: (calls.append(len(draws)), program(draws))[1]
+    ((rows, step, program),) = ours._parts
+    calls: list[int] = []
+    ours._parts = [(rows, step, lambda turns: (calls.append(len(turns)), program(turns))[1])]
     history, expected = ours.train(23), eager.train(23)
     assert calls == [2] * 11  # the step that is left over runs as it is
     for quantity in Record._fields:
@@ -120,12 +119,12 @@ def in_blocks(
 ) -> tuple[Trainer, Trainer]:
     """A training in blocks, on a machine whose cache holds two runs, and the same in one piece."""
     with monkeypatch.context() as machine:
-        machine.setattr(training, "CACHE", 2 * 2 * 16 * 8 * 4)
+        machine.setattr(programs, "CACHE", 2 * 2 * 16 * 8 * 4)
         machine.setattr(torch, "get_num_threads", lambda: 1)
         blocked = build(*arguments, **settings)
-    assert len(blocked._blocks) > 1
+    assert len(blocked._parts) > 1
     whole = build("eager", *arguments[1:], **settings)
-    assert not whole._blocks
+    assert len(whole._parts) == 1
     return blocked, whole
 
 
@@ -145,7 +144,7 @@ def test_an_ensemble_in_blocks_is_the_ensemble(
 ):
     """However it is stepped; and what a reader changes counts."""
     blocked, whole = in_blocks(monkeypatch, "eager", 5, **settings)
-    assert [rows for rows, _ in blocked._blocks] == [slice(0, 2), slice(2, 4), slice(4, 5)]
+    assert [rows for rows, _, _ in blocked._parts] == [slice(0, 2), slice(2, 4), slice(4, 5)]
     for one in (blocked, whole):
         one.train(3, schedule={"discriminator_rate": Linear(1e-3, 1e-4, 0, 3)})
         one.set(averaging=0.5, loss="hinge")
@@ -185,7 +184,7 @@ def test_a_compiled_ensemble_in_blocks_follows_the_eager_one(monkeypatch: pytest
 def test_what_has_a_mode_or_untrained_weights_stays_in_one_piece(
     trait: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(training, "CACHE", 1)
+    monkeypatch.setattr(programs, "CACHE", 1)
 
     def network(outputs: int) -> nn.Module:
         made = mlp(2, outputs, width=8, batch_norm=trait == "batch norm")
@@ -196,7 +195,7 @@ def test_what_has_a_mode_or_untrained_weights_stays_in_one_piece(
         return [Ensemble(lambda o=o: network(o), runs) for o in (2, 1)]
 
     ours = Trainer(*players(1 if trait == "one run" else 4), ring(), normal(2), device="cpu")
-    assert not ours._blocks
+    assert len(ours._parts) == 1
     assert ours.step().real.isfinite().all()
 
 
@@ -262,10 +261,10 @@ def test_around_its_graph_a_captured_training_follows_the_eager_one(
     monkeypatch.setattr(torch.cuda, "graph", lambda recording: recording)
     ours, eager = (build("eager", runs, averaging=0.9) for _ in range(2))
     monkeypatch.setattr(Trainer, "_together", lambda _: 2)
-    monkeypatch.setattr(ours, "device", SimpleNamespace(type="cuda"))
-    graph = Captured(ours)
-    monkeypatch.setattr(ours, "device", eager.device)
-    ours._program = graph
+    ((rows, step, _),) = ours._parts
+    graph = Captured.__new__(Captured)  # which asks for a GPU
+    graph.step, graph.key = step, None
+    ours._parts = [(rows, step, graph)]
     assert_alike_through_changes(ours, eager, steps=6)
     assert len(recordings) == 4  # none for another rate
 

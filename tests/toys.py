@@ -61,7 +61,7 @@ def trainer(
     pair: str = "mlp",
     runs: int | None = None,
     *,
-    data: Source | None = None,
+    data: object = None,
     prior: Source | None = None,
     seed: int = 0,
     weights: int = 0,
@@ -75,7 +75,7 @@ def trainer(
     ]
     return Trainer(
         *players,
-        data or source,
+        source if data is None else data,
         prior,
         Settings(**({"batch": 16} | settings)),
         seed=seed,
@@ -84,15 +84,18 @@ def trainer(
 
 
 def state(trainer: Trainer, players: Sequence[str] = ("generator", "discriminator")) -> dict:
-    """Every tensor that a training carries on: weights, buffers, Adam's moments, averages."""
-    tensors: dict[str, Tensor] = {}
-    for player in players:
-        network = getattr(trainer, player)
-        tensors |= {f"{player} {name}": t for name, t in network.state_dict().items()}
-        tensors |= {f"{player} adam {i}": t for i, t in enumerate(trainer._adam[player].state)}
-    if trainer.averaged is not None:
-        tensors |= {f"averaged {name}": t for name, t in trainer.averaged.state_dict().items()}
-    return {name: tensor.clone() for name, tensor in tensors.items()}
+    """Every tensor that a training carries on: weights, buffers, moments, averages."""
+    wanted = (*players, "averaged")
+    return {
+        name: tensor
+        for name, tensor in trainer.state.state_dict().items()
+        if name.startswith(wanted) and not name.endswith(".count")
+    }
+
+
+def counts(trainer: Trainer) -> dict[str, list[int]]:
+    """How many updates were made of each run, by player."""
+    return {p.name: p.count.flatten().int().tolist() for p in trainer.state.players}
 
 
 def differing(one: dict, other: dict, runs: slice | list[int] | int = slice(None)) -> list[str]:

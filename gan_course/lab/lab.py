@@ -352,7 +352,7 @@ class Lab:
     def _note_down(self, record: Record) -> None:
         names = ("real", "fake", "discriminator_gradient", "generator_gradient")
         columns = {name: getattr(record, name).tolist() for name in names}
-        if not reading(self.trainer.settings.loss).probability:
+        if not reading(self.trainer.settings.objective.name).probability:
             # What the trainer notes are means of a sigmoid, which say nothing of a score.
             columns["real"] = columns["fake"] = [math.nan] * self.runs
         for run, curves in enumerate(self.curves):
@@ -387,7 +387,7 @@ class Lab:
             return
         run = self.run_shown
         text = f"One D step down a loss of {before.loss[run].item():.3f}. G did not move."
-        if reading(self.trainer.settings.loss).probability:
+        if reading(self.trainer.settings.objective.name).probability:
             text += (
                 f" Before it, D(x) averaged {before.real[run].item():.3f} on real and "
                 f"{before.fake[run].item():.3f} on generated samples."

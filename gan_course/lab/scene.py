@@ -76,7 +76,7 @@ class Scene:
         players = (trainer.generator.member(run), trainer.discriminator.member(run))
         data, prior = trainer.data, trainer.prior
         assert isinstance(data, Target) and isinstance(prior, Target)
-        return cls(*players, data, prior, trainer.settings.loss, trainer.seed)
+        return cls(*players, data, prior, trainer.settings.objective.name, trainer.seed)
 
     # -- what several parts need ---------------------------------------------------------
 

@@ -43,20 +43,17 @@ def pieces(trainer: Trainer, run: int) -> Iterator[Piece]:
 
 def next_batches(trainer: Trainer) -> tuple[Tensor, Tensor]:
     """The real and the generated batch that the next D step will draw, for every run."""
-    state = trainer.random.get_state()
-    shape = (trainer.runs, trainer.settings.batch)
-    real = trainer.data.sample(shape, trainer.random)
-    noise = trainer.prior.sample(shape, trainer.random)
-    trainer.random.set_state(state)
+    batch = trainer.peek()
+    assert batch.real is not None
     with torch.no_grad():
-        return real, trainer.generator(noise)
+        return batch.real, trainer.generator(batch.noise)
 
 
 @torch.no_grad()
 def _opinion(trainer: Trainer, batch: Tensor) -> Tensor:
     """What D says of every run's batch: a probability where the loss has one, else a score."""
     logits = trainer.logits(batch)
-    return logits.sigmoid() if reading(trainer.settings.loss).probability else logits
+    return logits.sigmoid() if reading(trainer.settings.objective.name).probability else logits
 
 
 def _discriminator_step(trainer: Trainer, run: int, name: str) -> Iterator[Piece]:

@@ -1,0 +1,551 @@
+"""The loop around Algorithm 1: many steps, and everything that happens between two of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.utils.data import Dataset
+from tqdm.auto import tqdm
+
+from gan_course.arguments import one_of, whole
+from gan_course.distributions import normal
+from gan_course.training.devices import enough_memory, pick_device
+from gan_course.training.draws import AnySource, Batch, Draws, Turn, as_source, has_labels
+from gan_course.training.history import (
+    DiscriminatorStep,
+    GeneratorStep,
+    History,
+    NonFiniteError,
+    Record,
+)
+from gan_course.training.programs import PROGRAMS, Program, blocks
+from gan_course.training.settings import Settings
+from gan_course.training.setups import (
+    draws_by_itself,
+    examine,
+    examine_settings,
+    refuse_wrappers,
+    standing_still,
+)
+from gan_course.training.state import State, as_runs
+from gan_course.training.step import Critic, Rates, Step
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from gan_course.distributions import Source
+
+#: Settings that a step is given with its batches, so that a schedule of them costs nothing.
+RATES = ("discriminator_rate", "generator_rate")
+
+
+class Trainer:
+    """Two networks, what they learn from, and the step that trains them.
+
+    Args:
+        generator: noise to samples; a plain module, or an :class:`Ensemble`.
+        discriminator: samples to one logit each; the same number of runs. The trainer moves
+            the weights of both in place. Either may take labels as a second argument.
+        data: where real samples come from: a source of the book, a tensor or an array of
+            samples, a map-style ``Dataset``, or a pair ``(samples, labels)``.
+        prior: where noise comes from; default the standard normal in 2-D.
+        settings: what can be changed between steps, see :meth:`set`.
+        seed: of the batches, the noise, and dropout. The networks bring their own weights.
+        device: ``"auto"`` for a GPU where one works, else the CPU; or a device's name.
+        program: how a step runs. ``"eager"``: operation by operation. ``"compiled"``: the
+            whole step, optimiser included, through ``torch.compile``; the first step takes half
+            a minute (seconds from a warm cache) and needs a C++ compiler. ``"captured"``: as a
+            CUDA graph. All three are the same step, to rounding.
+
+    Attributes:
+        steps: number of steps taken.
+        random: the state that every draw moves.
+
+    Raises:
+        ValueError: the networks do not fit each other, the data or the prior, or the device or
+            the program cannot be used; the message says which.
+
+    Example:
+        >>> from gan_course.distributions import ring
+        >>> from gan_course.networks import mlp
+        >>> trainer = Trainer(mlp(2, 2), mlp(2, 1), ring(), device="cpu")
+        >>> history = trainer.train(10)
+        >>> len(history), trainer.sample(500).shape
+        (10, torch.Size([1, 500, 2]))
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        data: AnySource | Tensor | np.ndarray | Dataset[Any] | tuple[Tensor, Tensor],
+        prior: Source | None = None,
+        settings: Settings | None = None,
+        *,
+        seed: int = 0,
+        device: str | torch.device = "auto",
+        program: str = "eager",
+    ) -> None:
+        self.device = pick_device(device)
+        self.seed = whole("seed", seed)
+        self.program = one_of("program", program, PROGRAMS)
+        refuse_wrappers("generator", generator)
+        refuse_wrappers("discriminator", discriminator)
+        self.generator = as_runs(generator).to(self.device)
+        self.discriminator = as_runs(discriminator).to(self.device)
+        self.state = State(self.generator, self.discriminator)
+        self.runs = self.state.runs
+        self.steps = 0
+        self.random = Generator(self.device).manual_seed(self.seed)
+        self._draws = Draws(
+            as_source(data).to(self.device),
+            (normal(2) if prior is None else prior).to(self.device),
+            self.runs,
+            self.random,
+            self.state.generator.weights.dtype,
+        )
+        self._settings = settings or Settings()
+        examine_settings(self.state, self._settings)
+        self._whole = Step(self.state, self._settings)
+        examine(self._whole, self.data, self.prior.event_shape)
+        self._by_chance = any(map(draws_by_itself, (self.generator, self.discriminator)))
+        self._parts = self._divided(blocks(self.state, self._settings.batch))
+        self._use(self._settings)
+
+    def _divided(self, rows: list[slice]) -> list[tuple[slice, Step, Program]]:
+        """What runs the steps: of all runs, or of some at a time, in the same memory."""
+        make = PROGRAMS[self.program]
+        if len(rows) == 1:
+            return [(rows[0], self._whole, make(self._whole))]
+        steps = [Step(self.state.part(some), self._settings) for some in rows]
+        return [(some, step, make(step)) for some, step in zip(rows, steps, strict=True)]
+
+    # -- what can be changed between two steps ----------------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        """The present settings; to assign others is :meth:`set` with all of them."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: Settings) -> None:
+        examine_settings(self.state, settings)
+        if settings.packing != self._settings.packing:
+            examine(Step(self.state, settings), self.data, self.prior.event_shape)
+        self._use(settings)
+
+    def set(self, **changes: object) -> None:
+        """Change settings from the next step on: ``trainer.set(k=5, loss="hinge")``.
+
+        Raises:
+            ValueError: a value is out of range; the old settings stay.
+            TypeError: there is no such setting.
+        """
+        self.settings = replace(self._settings, **changes)  # type: ignore[arg-type]
+
+    def _use(self, settings: Settings) -> None:
+        if settings.optimiser != self._settings.optimiser:
+            for player in self.state.players:
+                player.forget()
+        self._settings = settings
+        of_D, of_G = (self._rate([getattr(settings, name)])[0] for name in RATES)
+        self._rates = of_D, of_G
+        self.state.keep_average(bool(settings.averaging))
+        for rows, step, _ in self._parts:
+            step.use(settings)
+            average = self.state.average
+            if step is not self._whole and (average is None or step.state.average is None):
+                step.state.average = average and average.part(rows)
+        self._whole.use(settings)
+
+    def _rate(self, rates: list[Any]) -> Tensor:
+        """Rates of some steps as tensors, each ``()``, or ``(runs, 1)`` where runs have theirs."""
+        if any(isinstance(rate, tuple) for rate in rates):
+            return torch.tensor(rates, dtype=torch.float32, device=self.device).unsqueeze(-1)
+        # The fused step reads it in double precision on the CPU, and in single on a GPU.
+        kind = torch.float64 if self.device.type == "cpu" else torch.float32
+        return torch.tensor(rates, dtype=kind, device=self.device)
+
+    @property
+    def data(self) -> AnySource:
+        """Where real samples come from; another source may be assigned."""
+        return self._draws.data
+
+    @data.setter
+    def data(self, data: object) -> None:
+        self._draws.data = as_source(data).to(self.device)
+
+    @property
+    def prior(self) -> Source:
+        """Where noise comes from; another source may be assigned."""
+        return self._draws.prior
+
+    @prior.setter
+    def prior(self, prior: Source) -> None:
+        self._draws.prior = prior.to(self.device)
+
+    @property
+    def frozen(self) -> Tensor:
+        """Which runs stopped at a non-finite loss, shape ``(runs,)``."""
+        return self.state.frozen
+
+    @property
+    def averaged(self) -> nn.Module | None:
+        """The generator with averaged weights; ``None`` without ``settings.averaging``."""
+        return None if self.state.average is None else self.state.average.network
+
+    # -- Algorithm 1 ------------------------------------------------------------------
+
+    def step(self) -> Record:
+        """Take k discriminator steps and one generator step.
+
+        An interrupt (Ctrl-C) lets the step finish; then it is raised.
+
+        Raises:
+            NonFiniteError: the loss of a single run, or of every run, is not finite.
+            KeyboardInterrupt: an interrupt came.
+        """
+        history = History()
+        with _interrupts() as interrupts:
+            self._advance([self._settings], history)
+        if interrupts():
+            raise KeyboardInterrupt
+        return history.last
+
+    def discriminator_step(self) -> DiscriminatorStep:
+        """Descend D's loss once, on a fresh batch of real and one of generated samples."""
+        batch = self._draws.discriminator(self._settings)
+        return DiscriminatorStep(*self._half("discriminator", batch, Step.discriminator_step))
+
+    def generator_step(self) -> GeneratorStep:
+        """Descend G's loss once, on a fresh batch of noise."""
+        batch = self._draws.generator(self._settings)
+        return GeneratorStep(*self._half("generator", batch, Step.generator_step))
+
+    def _half(
+        self, player: str, batch: Batch, take: Callable[[Step, Batch, Rates], tuple[Tensor, ...]]
+    ) -> list[Tensor]:
+        """One player's part of a step, for all runs."""
+        self.state.adopt()
+        before, turn = self.frozen.clone(), Turn((batch,), self._rates)
+        with self._own_chance(), enough_memory(self._settings.batch):
+            cut = [(step, turn.of(rows)) for rows, step, _ in self._parts]
+            found = [take(step, part.batches[0], part.rates) for step, part in cut]
+        self._raise_if_all_stopped(player, before)
+        return [torch.cat(part) for part in zip(*found, strict=True)]
+
+    def peek(self) -> Batch:
+        """What the next :meth:`discriminator_step` will draw; the randomness is untouched."""
+        before = self.random.get_state()
+        batch = self._draws.discriminator(self._settings)
+        self.random.set_state(before)
+        return batch
+
+    def discriminator_loss(
+        self, critic: Critic, real: Tensor, fake: Tensor, batch: Batch
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """D's objective with its penalties, see :meth:`Step.discriminator_loss`."""
+        return self._whole.discriminator_loss(critic, real, fake, batch)
+
+    def logits(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """D's logits, what it sees ``(runs, batch, ...)`` to ``(runs, batch)``."""
+        return self._whole.critic(x, label)
+
+    def _turns(self, each: list[Settings]) -> list[Turn]:
+        """Draw the batches of some steps."""
+        drawn = []
+        for settings in each:
+            batches = [self._draws.discriminator(settings) for _ in range(settings.k)]
+            drawn.append((*batches, self._draws.generator(settings)))
+        return [Turn(*pair) for pair in zip(drawn, self._rates_of(each), strict=True)]
+
+    def _rates_of(self, each: list[Settings]) -> list[Rates]:
+        if all(settings is self._settings for settings in each):
+            return [self._rates] * len(each)
+        # In one tensor, so that a GPU is written to once.
+        columns = [self._rate([getattr(one, name) for one in each]) for name in RATES]
+        return [(of_D, of_G) for of_D, of_G in zip(*columns, strict=True)]
+
+    def _advance(self, each: list[Settings], history: History, *, eager: bool = False) -> None:
+        """Draw, take and write down steps, up to one that stops every run.
+
+        Args:
+            each: the settings of each step; they differ in the rates and the noise alone.
+            history: where to write the steps down.
+            eager: whether to run them operation by operation, whatever the program.
+
+        Raises:
+            NonFiniteError: that step came; it is not written down.
+        """
+        self.state.adopt()
+        frozen = self.frozen.clone()
+        with self._own_chance(), enough_memory(self._settings.batch):
+            turns = self._turns(each)
+            if len(self._parts) == 1:
+                ((_, step, program),) = self._parts
+                records = (step if eager else program)(turns)
+            else:
+                records = torch.cat(
+                    [
+                        (step if eager else program)([turn.of(rows) for turn in turns])
+                        for rows, step, program in self._parts
+                    ],
+                    dim=-1,
+                )
+        self._settings, self._rates = each[-1], turns[-1].rates
+        if not all(self.frozen.tolist()):
+            self.steps += len(each)
+            history.extend(records)
+            return
+        stopped = records[:, Record._fields.index("frozen")].bool()
+        good = int(stopped.all(dim=1).int().argmax())  # steps before the one that stopped all
+        self.steps += good
+        history.extend(records[:good])
+        before = stopped[good - 1] if good else frozen
+        last = Record.of(records[good])
+        by_generator = ~(last.generator_loss + last.generator_gradient).isfinite()
+        by_discriminator = ~(last.discriminator_loss + last.discriminator_gradient).isfinite()
+        guilty = bool((by_generator & ~by_discriminator & ~before).any())
+        self._raise_if_all_stopped("generator" if guilty else "discriminator", before)
+
+    def _raise_if_all_stopped(self, player: str, before: Tensor) -> None:
+        """End the training where no run is left; ``before`` is what was frozen before."""
+        if self.frozen.all():
+            # The runs that stopped just now are sound: other settings may carry them on.
+            self.frozen.copy_(before)
+            raise NonFiniteError(self.steps + 1, player, self._settings.objective.name)
+
+    @contextmanager
+    def _own_chance(self) -> Iterator[None]:
+        """Let layers that draw by themselves, such as dropout, draw from the trainer's seed."""
+        if not self._by_chance:
+            yield
+            return
+        here = [self.device] if self.device.type == "cuda" else []
+        own = self.random.clone_state()
+        seed = int(torch.randint(2**62, (), generator=own, device=self.device))
+        with torch.random.fork_rng(here):
+            torch.manual_seed(seed)
+            yield
+
+    def _together(self) -> int:
+        """Steps that run before anybody looks.
+
+        A call into a program has its price, which an ensemble's work hides; so has waiting for
+        a GPU. A longer program takes longer to compile.
+        """
+        if self._by_chance:
+            return 1  # chance begins anew with each call
+        if self.program == "compiled" and len(self._parts) == 1 and self.runs < 8:
+            return max(1, 8 // (self._settings.k + 1))
+        return 1 if self.device.type == "cpu" else 20
+
+    # -- many steps -------------------------------------------------------------------
+
+    def train(
+        self,
+        steps: int,
+        callback: Callable[[Trainer], object] | None = None,
+        *,
+        schedule: Mapping[str, Callable[[int], object]] | None = None,
+        progress: bool | None = None,
+    ) -> History:
+        """Take steps until done or interrupted.
+
+        An interrupt (Ctrl-C, or JupyterLab's stop button) lets the step finish, then
+        returns the history so far. A second one is raised, so that it ends what is around
+        the training, too.
+
+        Args:
+            steps: how many.
+            callback: called with the trainer after each step; its exceptions end the training.
+            schedule: settings that change with the steps, as functions of the number of steps
+                taken so far; for instance ``{"generator_rate": Linear(1e-3, 1e-5, 0, 5_000)}``.
+            progress: whether to show a bar; by default when it takes more than five seconds,
+                unless the environment has ``TQDM_DISABLE``.
+
+        Raises:
+            ValueError: ``steps`` is negative, or a schedule gives a value out of range.
+            TypeError: there is no such setting as a schedule names.
+            NonFiniteError: see :meth:`step`.
+            KeyboardInterrupt: a second interrupt came before the first was heard.
+        """
+        steps = whole("steps", steps, at_least=0)
+        history = History(first=self.steps)
+        quiet = progress is False or (progress is None and "TQDM_DISABLE" in os.environ)
+        bar = tqdm(total=steps, disable=quiet, delay=5 if progress is None else 0, leave=False)
+        with _interrupts() as interrupts, bar:
+            while len(history) < steps and not interrupts():
+                together = self._together()
+                now = min(1 if callback else together, steps - len(history))
+                each = self._scheduled(schedule or {}, now)
+                try:
+                    # A program is made for so many steps; those left over run as they are.
+                    self._advance(each, history, eager=len(each) != together)
+                except NonFiniteError as error:
+                    error.history = history
+                    raise
+                if callback is not None:
+                    callback(self)
+                bar.update(len(each))
+        if interrupts() > 1:
+            raise KeyboardInterrupt
+        return history
+
+    def _scheduled(
+        self, schedule: Mapping[str, Callable[[int], object]], steps: int
+    ) -> list[Settings]:
+        """The settings of the next steps; of one alone, where more than the rates change."""
+        if not schedule:
+            return [self._settings] * steps
+        if unknown := schedule.keys() - {one.name for one in fields(Settings)}:
+            raise TypeError(f"schedule = {sorted(unknown)}: there is no such setting")
+        if schedule.keys() - {*RATES, "instance_noise"}:
+            self.set(**{name: value(self.steps) for name, value in schedule.items()})
+            return [self._settings]
+        each: list[Settings] = []
+        for step in range(self.steps, self.steps + steps):
+            try:
+                changed = {name: value(step) for name, value in schedule.items()}
+                each.append(self._settings.with_rates(**changed))
+            except ValueError:
+                if each:  # those before it are taken first
+                    break
+                raise
+        examine_settings(self.state, each[-1])
+        return each
+
+    # -- looking on -------------------------------------------------------------------
+
+    @torch.no_grad()
+    def sample(
+        self,
+        samples: int,
+        *,
+        averaged: bool = False,
+        seed: int | None = None,
+        label: Tensor | None = None,
+    ) -> Tensor:
+        """Generate samples, shape ``(runs, samples, ...)``; the training's randomness is untouched.
+
+        Args:
+            samples: number for each run.
+            averaged: whether to use the averaged weights.
+            seed: of the noise; default the trainer's.
+            label: what to generate, shape ``(samples,)``, for a G that takes labels; default
+                labels as the data has them.
+
+        Raises:
+            ValueError: ``averaged`` was asked for, but ``settings.averaging`` is 0; or the
+                labels do not fit.
+        """
+        samples = whole("samples", samples, at_least=0)
+        weights = self.state.average if averaged else self.state.generator
+        if weights is None:
+            raise ValueError("averaged = True: there are no averages while settings.averaging is 0")
+        random = Generator(self.device).manual_seed(
+            self.seed if seed is None else whole("seed", seed)
+        )
+        noise = self.prior.sample((self.runs, samples), random).to(self._draws.dtype)
+        if weights.labels and has_labels(self.data) and label is None:
+            label = self.data.sample((self.runs, samples), random)[1]
+        elif label is not None:
+            if not weights.labels:
+                raise ValueError("label was given, but the generator takes none")
+            if label.shape != (samples,):
+                raise ValueError(f"label has shape {tuple(label.shape)}: expected ({samples},)")
+            label = label.to(self.device).expand(self.runs, samples)
+        with standing_still(weights.network):
+            return weights(noise, label)
+
+    @torch.no_grad()
+    def discriminate(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """D(x), what D says of samples ``(batch, ...)``, to ``(runs, batch)``.
+
+        It is the probability of being real, where the loss makes it one, else a score; see
+        :attr:`gan_course.losses.Loss.belief`. Like :meth:`sample`, it leaves the training
+        untouched. With ``settings.packing``, a sample is a pack, see :func:`pack`.
+        """
+        x = x.to(self.device, self._draws.dtype)
+        if label is not None:
+            label = label.to(self.device).expand(self.runs, *label.shape)
+        with standing_still(self.discriminator):
+            logits = self.logits(x.expand(self.runs, *x.shape), label)
+        return self._settings.objective.belief(logits)
+
+    # -- saving -----------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the training is, networks, data and prior aside; made of plain values.
+
+        Weights, moments, counts, buffers, averages, frozen runs, steps, the random state and
+        the settings: from them a trainer of the same networks goes on bit for bit.
+        """
+        return {
+            "steps": self.steps,
+            "settings": self._settings.plain(),
+            "random": self.random.get_state(),
+            "tensors": self.state.state_dict(),
+        }
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Go back to where :meth:`state_dict` was taken.
+
+        Raises:
+            ValueError: it was taken of another kind of training; then nothing has changed.
+        """
+        expected = {"steps", "settings", "random", "tensors"}
+        if not isinstance(saved, Mapping) or saved.keys() != expected:
+            raise ValueError(f"a saved training has the parts {sorted(expected)}, and no others")
+        steps = whole("steps", saved["steps"], at_least=0)
+        settings = Settings.from_plain(saved["settings"], known=self._settings)
+        examine_settings(self.state, settings)
+        self.state.check(saved["tensors"], average=bool(settings.averaging))
+        try:
+            Generator(self.device).set_state(saved["random"])
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(f"random is no state of {self.device}'s generator: {error}") from None
+        self._use(settings)
+        self.state.load_state_dict(saved["tensors"])
+        self.random.set_state(saved["random"])
+        self.steps = steps
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "arguments": (
+                self.generator,
+                self.discriminator,
+                self.data,
+                self.prior,
+                self._settings,
+            ),
+            "options": {"seed": self.seed, "device": str(self.device), "program": self.program},
+            "saved": self.state_dict(),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # A copy's weights are no views of anything: it is made anew, and told where it was.
+        self.__init__(*state["arguments"], **state["options"])  # type: ignore[misc]
+        self.load_state_dict(state["saved"])
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], int]]:
+    """Collect SIGINT instead of raising in the middle of a step; yields how many came."""
+    seen: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: 0  # only the main thread receives signals
+        return
+    previous = signal.signal(signal.SIGINT, lambda number, _frame: seen.append(number))
+    try:
+        yield lambda: len(seen)
+    finally:
+        signal.signal(signal.SIGINT, previous)
