@@ -715,7 +715,7 @@ def test_the_wall_names_each_run_s_rate_and_the_view_has_the_lifted_one_s() -> N
     lab.run(1)
     head, _ = lab.frame()
     assert head["along"] == "generator_rate"
-    assert [float(text) for text in head["tiles"]] == lab.trainer.settings.generator_rate
+    assert [float(text) for text in head["tiles"]] == list(lab.trainer.settings.generator_rate)
     assert head["values"]["generator_rate"] == lab.trainer.settings.generator_rate[2]
     with pytest.raises(ValueError, match=r"generator_rate = 0\.1: the runs of the wall differ"):
         lab.set(generator_rate=0.1)
