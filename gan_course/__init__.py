@@ -4,6 +4,8 @@
 module             what it holds                                               chapter
 =================  ==========================================================  ========
 ``distributions``  targets and priors with exact densities                     02
+``densities``      a distribution as an integral needs it                      03
+``quadrature``     integrals on the line and in the plane                      03
 ``theory``         D*, V, divergences, W1, generator gradients by quadrature   03 – 05
 ``losses``         the objectives of both players, as functions of logits      02, 05
 ``penalties``      R1, R2, WGAN-GP                                             02

@@ -241,14 +241,14 @@ FAULTS = {
     ),
     "Jensen-Shannon without its halves": Fault(
         "theory.py",
-        "        + _times(log_q, math.log(2) + F.logsigmoid(-logit))\n    ) / 2\n",
-        "        + _times(log_q, math.log(2) + F.logsigmoid(-logit))\n    )\n",
+        "        + times(log_q, math.log(2) + F.logsigmoid(-logit))\n    ) / 2\n",
+        "        + times(log_q, math.log(2) + F.logsigmoid(-logit))\n    )\n",
         "test_theory.py::test_fact_2_the_value_at_the_optimum",
     ),
     "arguments of KL swapped": Fault(
         "theory.py",
-        "lambda lp, lq: _times(lp, lp - lq))",
-        "lambda lp, lq: _times(lq, lq - lp))",
+        "lambda lp, lq: times(lp, lp - lq))",
+        "lambda lp, lq: times(lq, lq - lp))",
         "test_theory.py::test_kl_equals_its_closed_form",
     ),
     "D* inverted": Fault(
@@ -260,11 +260,11 @@ FAULTS = {
     "maximum-likelihood cost with log in place of exp": Fault(
         "theory.py",
         "return torch.where(log_q == -math.inf, 0.0, -log_p.exp())",
-        "return _times(log_q, -(log_p - log_q).log())",
+        "return times(log_q, -(log_p - log_q).log())",
         "test_theory.py::test_fact_5_the_maximum_likelihood_cost_is_always_minus_one",
     ),
     "quadrature that misses a far mode": Fault(
-        "theory.py",
+        "densities.py",
         '    parts = _ask(source, "component_distribution")\n',
         "    parts = None\n",
         "test_theory.py::test_the_far_mode_is_found",
