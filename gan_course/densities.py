@@ -162,7 +162,8 @@ def _twin(source: Any, made: dict[int, Any] | None = None) -> Any:
         return [_twin(part, made) for part in source]
     if not isinstance(source, Distribution | Transform):
         return source
-    twin = made[id(source)] = object.__new__(type(source))
+    twin: Any = object.__new__(type(source))
+    made[id(source)] = twin
     given = vars(source).get("_param")
     for key, part in vars(source).items():
         derived = isinstance(getattr(type(source), key, None), lazy_property)

@@ -216,7 +216,8 @@ class Pieces:
         from_left = self.left + self.width * np.where(self._from_left, np.square(t), t)
         from_right = self.right - self.width * np.square(np.subtract(1, t))
         x = np.where(self._from_right, from_right, from_left)
-        return np.where(x <= self.left, self._first, np.where(x >= self.right, self._last, x))
+        inside = np.where(x >= self.right, self._last, x)
+        return np.asarray(np.where(x <= self.left, self._first, inside))
 
     def slope(self, t: Array | float) -> Array:
         """dx/dt, of the shape of :meth:`x`."""
