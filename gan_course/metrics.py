@@ -35,7 +35,9 @@ class ModeCoverage(NamedTuple):
     reverse_kl: Tensor
 
 
-def mode_coverage(samples: Tensor, centers: Tensor, std: float) -> ModeCoverage:
+def mode_coverage(
+    samples: Tensor, centers: Tensor, std: float, *, histogram: str = "all"
+) -> ModeCoverage:
     """Count modes under PacGAN's protocol (Lin et al. 2018, section 4.1).
 
     A sample belongs to its nearest mode and is of high quality (HQ) when it lies within
@@ -46,10 +48,15 @@ def mode_coverage(samples: Tensor, centers: Tensor, std: float) -> ModeCoverage:
         samples: shape ``(runs, samples, dim)``.
         centers: shape ``(modes, dim)``.
         std: standard deviation of one mode.
+        histogram: which samples the reverse KL counts: ``"all"``, or
+            ``"high quality"`` ones alone, as PacGAN's published code does (NaN without any). The two agree
+            where HQ is high.
 
     Raises:
-        ValueError: the shapes do not fit, or ``std`` is not positive.
+        ValueError: the shapes do not fit, ``std`` is not positive, or ``histogram`` is unknown.
     """
+    if histogram not in ("all", "high quality"):
+        raise ValueError(f"histogram = {histogram!r}: choose 'all' or 'high quality'")
     if samples.dim() != 3 or centers.dim() != 2 or samples.shape[-1] != centers.shape[-1]:
         raise ValueError(
             f"samples {tuple(samples.shape)}, centers {tuple(centers.shape)}: "
@@ -64,7 +71,8 @@ def mode_coverage(samples: Tensor, centers: Tensor, std: float) -> ModeCoverage:
         return values.new_zeros(len(values), len(centers)).scatter_add_(1, nearest, values)
 
     near = (distance <= 3 * std).to(samples)
-    share = tally(torch.ones_like(near)) / samples.shape[1]
+    count = tally(torch.ones_like(near) if histogram == "all" else near)
+    share = count / count.sum(dim=-1, keepdim=True)
     return ModeCoverage(
         modes=(tally(near) > 0).sum(dim=-1),
         high_quality=near.mean(dim=-1),

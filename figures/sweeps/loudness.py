@@ -1,0 +1,131 @@
+"""Is the reverse KL to blame, or is the non-saturating cost only louder?
+
+Four costs of G under one D (the cross-entropy). At the best D each follows a known divergence
+(chapter 05): 2 JS, KL(q‖p) − 2 JS, KL(p‖q), and −E logit D the reverse KL itself. Each is trained
+as it is, and with the gradient of every step of G divided by its own norm, so that no cost is
+louder than another at any time. All else is the plain setting of remedies.toml.
+
+    python figures/sweeps/loudness.py            # figures/runs/loudness.csv, .json
+    python figures/sweeps/loudness.py --quick    # figures/runs/loudness.quick.csv, .json
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from gan_course.distributions import normal, ring
+from gan_course.losses import LOSSES, cross_entropy
+from gan_course.metrics import mode_coverage
+from gan_course.networks import Ensemble, mlp
+from gan_course.sweeps import about
+
+RUNS = Path(__file__).parent.parent / "runs"
+COSTS = {
+    "minimax": LOSSES["minimax"].generator,
+    "non-saturating": LOSSES["non-saturating"].generator,
+    "maximum likelihood": LOSSES["maximum likelihood"].generator,
+    "reverse KL": LOSSES["wasserstein"].generator,  # −E a; at D* the logit a is log p − log q
+}
+SETTINGS = {"steps": 2_000, "runs": 64, "batch": 64, "rate": 1e-3, "width": 16, "std": 0.05}
+QUICK = SETTINGS | {"steps": 300, "runs": 16}
+
+
+def train(cost: str, equal: bool, settings: dict[str, float]) -> tuple[Tensor, Tensor]:
+    """Train an ensemble by hand.
+
+    Args:
+        cost: a key of :data:`COSTS`.
+        equal: whether the gradient of each step of G is divided by its norm, run by run.
+        settings: as :data:`SETTINGS`.
+
+    Returns:
+        2,500 samples of each run; and the norms of G's gradients, shape ``(steps, runs)``.
+    """
+    torch.manual_seed(0)
+    random = torch.Generator().manual_seed(0)
+    runs, batch = int(settings["runs"]), int(settings["batch"])
+    player = partial(mlp, width=int(settings["width"]), activation="relu")
+    G, D = Ensemble(lambda: player(2, 2), runs), Ensemble(lambda: player(2, 1), runs)
+    data, prior, norms = ring(std=settings["std"]), normal(2), []
+    of_G, of_D = (
+        torch.optim.Adam(m.parameters(), lr=settings["rate"], betas=(0.5, 0.999), fused=True)
+        for m in (G, D)
+    )
+
+    def logits(x: Tensor) -> Tensor:
+        return D(x).squeeze(-1)
+
+    for _ in range(int(settings["steps"])):
+        real, z = (s.sample((runs, batch), random) for s in (data, prior))
+        of_D.zero_grad()
+        cross_entropy(logits(real), logits(G(z).detach())).sum().backward()
+        of_D.step()
+        z = prior.sample((runs, batch), random)
+        of_G.zero_grad()
+        COSTS[cost](None, logits(G(z))).sum().backward()
+        squares = [p.grad.flatten(1).square().sum(dim=1) for p in G.parameters()]
+        norm = torch.stack(squares).sum(dim=0).sqrt()
+        norms.append(norm)
+        if equal:
+            for p in G.parameters():
+                p.grad /= norm.clamp(min=1e-30).view(-1, *[1] * (p.dim() - 1))
+        of_G.step()
+    with torch.no_grad():
+        return G(prior.sample((runs, 2_500), random)), torch.stack(norms)
+
+
+def measure(settings: dict[str, float]) -> pd.DataFrame:
+    """Train every cost, as it is and equalised; a row for each run."""
+    target, frames = ring(std=settings["std"]), []
+    for norm in ("own", "equal"):
+        for cost in COSTS:
+            samples, norms = train(cost, norm == "equal", settings)
+            found = mode_coverage(samples, target.centers, settings["std"])
+            early, late = norms[100:200].mean(dim=0), norms[-100:].mean(dim=0)
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "cell": len(frames),
+                        "norm": norm,
+                        "cost": cost,
+                        "run": range(len(samples)),
+                        "modes": found.modes.tolist(),
+                        "high_quality": found.high_quality.numpy().round(6),
+                        "reverse_kl": found.reverse_kl.numpy().round(6),
+                        "diverged": (~samples.isfinite().all(dim=(1, 2))).tolist(),
+                        "early_norm": early.numpy().round(6),
+                        "late_norm": late.numpy().round(6),
+                    }
+                )
+            )
+    return pd.concat(frames, ignore_index=True)
+
+
+def main() -> None:
+    """Write the table, and beside it a note of how it was made."""
+    quick = "--quick" in sys.argv[1:]
+    settings = QUICK if quick else SETTINGS
+    torch.set_num_threads(1)
+    begin = time.perf_counter()
+    frame = measure(settings)
+    output = RUNS / ("loudness.quick.csv" if quick else "loudness.csv")
+    note = {
+        "command": "python figures/sweeps/loudness.py" + " --quick" * quick,
+        "seconds": round(time.perf_counter() - begin, 1),
+        **about("cpu"),
+        "settings": settings,
+    }
+    frame.to_csv(output, index=False, lineterminator="\n")
+    output.with_suffix(".json").write_text(json.dumps(note, indent=2) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
