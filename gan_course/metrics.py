@@ -48,9 +48,9 @@ def mode_coverage(
         samples: shape ``(runs, samples, dim)``.
         centers: shape ``(modes, dim)``.
         std: standard deviation of one mode.
-        histogram: which samples the reverse KL counts: ``"all"``, or
-            ``"high quality"`` ones alone, as PacGAN's published code does (NaN without any). The two agree
-            where HQ is high.
+        histogram: which samples the reverse KL counts: ``"all"``, or those of ``"high quality"``
+            alone, as PacGAN's published code does (NaN without any). The two agree where HQ is
+            high.
 
     Raises:
         ValueError: the shapes do not fit, ``std`` is not positive, or ``histogram`` is unknown.

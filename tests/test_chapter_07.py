@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 
+import numpy as np
+import pandas as pd
+import pytest
 import torch
-from tools import exercise_tests
+from tools import ROOT, exercise_tests, load
 from torch import Tensor
+
+from gan_course.exercises import exercise
+from gan_course.sweeps import disagreements
 
 
 def count(
@@ -24,11 +32,17 @@ def count(
     return modes, good.double().mean() if of_all else good.double().sum()
 
 
+def within_reach(samples: Tensor, centers: Tensor, std: float) -> tuple[int, Tensor]:
+    near = torch.cdist(samples, centers) <= 3 * std
+    return int(near.any(dim=0).sum()), near.any(dim=1).double().mean()
+
+
 RIGHT = [
     ("07.1", 0.2231),
     ("07.2", lambda tau, goal: math.ceil(math.log(1 - goal) / math.log(1 - tau))),
     ("07.3", count),
-    ("07.4", 8),
+    ("07.4", lambda K, eta, gamma: (16 * K**2 - 4 * K * eta - 8 * K**2 * eta * gamma) / eta**2),
+    ("07.5", lambda K, eta, part: math.ceil(math.log(1 - part) / 2 / math.log(1 - eta / 2 / K))),
 ]
 
 WRONG = [
@@ -45,10 +59,87 @@ WRONG = [
     ("07.3", "a count in place of a share", lambda x, c, s: count(x, c, s, of_all=False)),
     ("07.3", "modes alone", lambda x, c, s: count(x, c, s)[0]),
     ("07.3", "two samples a mode", lambda x, c, s: count(x, c, s, need=2)),
-    ("07.4", "the last that attracts", 7),
-    ("07.4", "the bound itself", 7.04),
-    ("07.4", "for K = 3", 4),
-    ("07.4", "one too many", 9),
+    (
+        "07.2",
+        "one too many where it is exact",
+        lambda t, g: int(math.log(1 - g) / math.log(1 - t)) + 1,
+        "exactly",
+    ),
+    ("07.3", "every mode within reach", within_reach, "nearest"),
+    ("07.4", "the box", lambda K, eta, gamma: (16 * K**2 - 4 * K * eta) / eta**2, "determinant"),
+    (
+        "07.4",
+        "friction helps",
+        lambda K, e, c: (16 * K**2 - 4 * K * e + 8 * K**2 * e * c) / e**2,
+        "trace",
+    ),
+    (
+        "07.4",
+        "the friction of one step",
+        lambda K, e, c: (16 * K**2 - 4 * K * e) / e**2 - c,
+        "solve",
+    ),
+    (
+        "07.5",
+        "s in place of 2s",
+        lambda K, e, p: math.ceil(math.log(1 - p) / math.log(1 - e / 2 / K)),
+        "2s",
+    ),
+    (
+        "07.5",
+        "rounded down",
+        lambda K, e, p: int(math.log(1 - p) / 2 / math.log(1 - e / 2 / K)),
+        "round up",
+    ),
+    ("07.5", "not whole", lambda K, e, p: 1.5, "whole"),
 ]
 
 test_right_answers, test_wrong_answers, test_stubs = exercise_tests(RIGHT, WRONG)
+
+
+@pytest.mark.parametrize("kind", [int, float, np.int64, np.float64, torch.tensor])
+def test_a_whole_number_of_any_type_is_whole(kind: type, capsys: pytest.CaptureFixture[str]):
+    for key, answer in RIGHT:
+        if key in ("07.2", "07.5"):
+            exercise(key, lambda *x, answer=answer: kind(answer(*x)))
+    assert capsys.readouterr().out.count("right") == 2
+
+
+@pytest.mark.parametrize(("K", "eta"), [(3, 4.0), (4, 5.0), (8, 0.3)])
+def test_the_boxed_bound_is_where_a_round_is_neutral(K: int, eta: float):
+    """The formula that the chapter displays, against the eigenvalues of a round."""
+    text = (ROOT / "notebooks/source/07_mode_collapse.md").read_text(encoding="utf-8")
+    (above, below) = re.search(r"\\boxed\{\\; g.*\\frac\{(.*?)\}\{(.*?)\}", text).groups()
+    python = [
+        re.sub(r"(?<=[\w]) (?=[A-Za-z])", "*", f.replace(r"\eta", "eta")) for f in (above, below)
+    ]
+    bound, square = (eval(f.replace("^", "**"), {"K": K, "eta": eta}) for f in python)
+    g = bound / square
+    of_D = torch.tensor([[1, 0], [-eta / 2, 1 - eta / (2 * K)]], dtype=torch.float64)
+    of_G = torch.tensor([[1, g * eta / (2 * K**2)], [0, 1]], dtype=torch.float64)
+    assert torch.linalg.eigvals(of_G @ of_D).abs().max().item() == pytest.approx(1, abs=1e-6)
+
+
+def test_the_costs_at_equal_norms_come_out_again():
+    script = load("figures/sweeps/loudness.py")
+    notes = [
+        json.loads((script.RUNS / f"loudness{q}.json").read_text("utf-8")) for q in ("", ".quick")
+    ]
+    assert [note["settings"] for note in notes] == [script.SETTINGS, script.QUICK]
+    record = pd.read_csv(script.RUNS / "loudness.quick.csv")
+    frame = script.measure(script.QUICK)
+    assert list(frame.columns) == list(record.columns)
+    assert disagreements(frame, record) == []
+
+
+def test_an_equal_norm_is_equal(monkeypatch: pytest.MonkeyPatch):
+    """A cost that is a thousand times louder trains the same, where norms are equalised."""
+    script = load("figures/sweeps/loudness.py")
+    settings = script.QUICK | {"steps": 5, "runs": 3}
+    plain = script.train("minimax", True, settings)[0]
+    own = script.train("minimax", False, settings)[0]
+    cost = script.COSTS["minimax"]
+    monkeypatch.setitem(script.COSTS, "minimax", lambda real, fake: 1_000 * cost(real, fake))
+    loud = script.train("minimax", True, settings)[0]
+    torch.testing.assert_close(loud, plain, rtol=1e-3, atol=1e-4)
+    assert not torch.allclose(own, plain, atol=1e-4)

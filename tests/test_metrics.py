@@ -135,6 +135,19 @@ def test_a_far_mode_needs_a_good_sample_to_count() -> None:
     assert found.reverse_kl.item() == pytest.approx(0.0, abs=1e-6)
 
 
+def test_the_histogram_may_be_that_of_the_good_samples_alone() -> None:
+    """Three of the first mode, one good and one bad of the second: 3 : 2, or 3 : 1."""
+    centers = torch.tensor([[0.0, 0.0], [10.0, 0.0]])
+    x = torch.tensor([[[0.0, 0.0]] * 3 + [[10.0, 0.0], [8.0, 0.0]]])
+    for histogram, share in (("all", 0.6), ("high quality", 0.75)):
+        entropy = -share * math.log(share) - (1 - share) * math.log(1 - share)
+        found = mode_coverage(x, centers, 0.1, histogram=histogram).reverse_kl.item()
+        assert found == pytest.approx(math.log(2) - entropy, abs=1e-6)
+    assert mode_coverage(x[:, 4:], centers, 0.1, histogram="high quality").reverse_kl.isnan().all()
+    with pytest.raises(ValueError, match="histogram = 'good': choose"):
+        mode_coverage(x, centers, 0.1, histogram="good")
+
+
 def test_samples_that_are_not_numbers_are_of_no_quality() -> None:
     found = mode_coverage(torch.full((1, 5, 2), torch.nan), ring().modes, 0.01)
     assert found.modes.item() == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -24,13 +25,20 @@ def reverse_kl(answer: float) -> None:
     )
 
 
+def _whole(answer: object, what: str) -> int:
+    """Any number type that means a whole number: int, NumPy's, a tensor of one element."""
+    if isinstance(answer, Tensor) and answer.numel() == 1:
+        answer = answer.item()
+    if isinstance(answer, bool) or not isinstance(answer, Real) or float(answer) % 1:
+        raise Wrong(f"{what} is a whole number, not {answer!r}")
+    return int(answer)
+
+
 @specification("07.2")
 def pack_size(answer: Callable[[float, float], int]) -> None:
     """The least m with 1 − (1 − τ)^m ≥ goal."""
     for tau, goal in ((0.25, 0.9), (0.1, 0.5), (0.04, 0.99), (0.5, 0.4)):
-        found = call(answer, tau, goal)
-        if not isinstance(found, int):
-            raise Wrong(f"a pack holds a whole number of samples, not {found!r}")
+        found = _whole(call(answer, tau, goal), "a pack: its size")
         wanted = next(m for m in range(1, 1000) if 1 - (1 - tau) ** m >= goal)
         expect(
             f"solve 1 − (1 − τ)^m ≥ goal for m, and round up; look at τ = {tau}, goal = {goal}",
@@ -38,6 +46,12 @@ def pack_size(answer: Callable[[float, float], int]) -> None:
             wanted,
             atol=0,
         )
+    expect(
+        "at τ = 0.5 packs of 2 reach 0.75 exactly, and that is enough: round up, don't add 1",
+        _whole(call(answer, 0.5, 0.75), "a pack: its size"),
+        2,
+        atol=0,
+    )
 
 
 @specification("07.3")
@@ -50,6 +64,7 @@ def count_modes(answer: Callable[[Tensor, Tensor, float], tuple[int, Tensor]]) -
     edge = target.centers[3] + torch.tensor([0.0, 0.14])  # within 3 std, beyond 2
     samples = torch.cat([near, between, edge.unsqueeze(0)])
     truth = mode_coverage(samples.unsqueeze(0), target.centers, 0.05)
+    wide = target.centers[:1] + torch.tensor([[0.37, -0.37]])  # within 3 × 0.3 of two modes
     result = call(answer, samples, target.centers, 0.05)
     if not isinstance(result, tuple | list) or len(result) != 2:
         raise Wrong(f"two things were expected, the modes and HQ, not {result!r}")
@@ -60,16 +75,41 @@ def count_modes(answer: Callable[[Tensor, Tensor, float], tuple[int, Tensor]]) -
         atol=0,
     )
     expect("HQ is the share of all samples within three std", result[1], truth.high_quality[0])
+    of_wide = mode_coverage(wide.unsqueeze(0), target.centers, 0.3)
+    expect(
+        "modes so wide that they overlap: a sample belongs to the nearest one alone",
+        call(answer, wide, target.centers, 0.3)[0],
+        int(of_wide.modes),
+        atol=0,
+    )
 
 
 @specification("07.4")
-def smallest_number(answer: int) -> None:
-    """The first n above (16 K² − 4 K η) / η² for K = 4, η = 5."""
-    if not isinstance(answer, int):
-        raise Wrong(f"a number of moves is a whole number, not {answer!r}")
-    expect(
-        "not the first: K = 4 and η = 5, the bound is (16 K² − 4 K η) / η², and n is above it",
-        answer,
-        8,
-        atol=0,
-    )
+def most_moves_with_friction(answer: Callable[[float, float, float], float]) -> None:
+    """(16 K² − 4 K η − 8 K² η γ) / η², from 1 + trace + det = 0."""
+    for K, eta, gamma in ((3, 4.0, 0.0), (3, 4.0, 0.05), (4, 5.0, 0.1), (2, 0.5, 0.3)):
+        found = call(answer, K, eta, gamma)
+        neutral = (16 * K**2 - 4 * K * eta - 8 * K**2 * eta * gamma) / eta**2
+        hint = f"not right at K = {K}, η = {eta:g}, γ = {gamma:g}: "
+        if gamma == 0:
+            hint += "without friction it is the box, (16 K² − 4 K η) / η²"
+        else:
+            hint += (
+                "the determinant is 1 − η/2K − ηγ and the trace 1 + det − g η²/4K²; "
+                "solve 1 + trace + det = 0 for g"
+            )
+        expect(hint, found, neutral)
+
+
+@specification("07.5")
+def steps_ahead(answer: Callable[[int, float, float], int]) -> None:
+    """The least s with 1 − r^(2s) ≥ part, r = 1 − η/2K."""
+    for K, eta, part in ((3, 0.3, 0.5), (8, 0.3, 0.9), (2, 1.0, 0.2), (25, 2.0, 0.5)):
+        r = 1 - eta / (2 * K)
+        expect(
+            f"not right at K = {K}, η = {eta:g}, part = {part:g}: r = 1 − η/2K, and the share seen "
+            "is 1 − r^(2s), with 2s in the exponent; round up",
+            _whole(call(answer, K, eta, part), "a number of steps"),
+            next(s for s in range(1, 100_000) if 1 - r ** (2 * s) >= part),
+            atol=0,
+        )
