@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 
-from gan_course.arguments import tensor
+from gan_course.arguments import flag, function, number, shown, tensor, whole
 
 Points = Tensor | Sequence[float] | Sequence[Sequence[float]]
 
@@ -70,7 +70,8 @@ class GaussianMixture:
         window: the interval, for every axis, that a plot should show.
 
     Raises:
-        ValueError: a shape does not fit, or a scale or weight is not positive.
+        ValueError: a shape does not fit, a number is not finite, or a scale or weight is not
+            positive; all of it in float32.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class GaussianMixture:
         *,
         modal: bool = True,
     ) -> None:
-        centers = torch.as_tensor(centers, dtype=torch.float32)
+        centers = tensor("centers", centers, "(...)", dtype=torch.float32)
         self.centers = centers.unsqueeze(-1) if centers.dim() == 1 else centers
         if self.centers.dim() != 2 or not self.centers.numel():
             raise ValueError(
@@ -91,18 +92,20 @@ class GaussianMixture:
         device = self.centers.device
         self.std = _per_component("std", std, components).to(device)
         self.weights = _per_component("weights", 1.0 if weights is None else weights, components)
-        self.weights = (self.weights / self.weights.sum()).to(device)
+        # In double: ten weights of 1e38 have no sum in float32.
+        shares = self.weights.double() / self.weights.double().sum()
+        self.weights = _per_component("weights", shares, components).to(device)
         self._equal_weights = bool((self.weights == self.weights[0]).all())
         # One number where all components are alike: a draw then looks up nothing.
         alike = bool((self.std == self.std[0]).all())
         self._scale = self.std[0] if alike else self.std.unsqueeze(-1)
-        self.modal = modal
+        self.modal = flag("modal", modal)
         self.event_shape = torch.Size((dim,))
 
     @property
     def density(self) -> Distribution:
         """The mixture as a ``torch.distributions`` object."""
-        mixing = Categorical(self.weights)
+        mixing = Categorical(logits=self.weights.log())  # torch clamps `probs` at 1.2e-7
         if self.event_shape == (1,):
             return MixtureSameFamily(mixing, Normal(self.centers[:, 0], self.std))
         return MixtureSameFamily(
@@ -123,7 +126,7 @@ class GaussianMixture:
 
     def sample(self, shape: Sequence[int] = (), generator: Generator | None = None) -> Tensor:
         """Draw samples, shape ``(*shape, dim)``."""
-        shape, device = tuple(shape), self.centers.device
+        shape, device = _sizes(shape), self.centers.device
         noise_shape = (*shape, *self.event_shape)
         if len(self.centers) == 1:  # the usual prior: nothing to choose
             noise = torch.randn(noise_shape, generator=generator, device=device)
@@ -141,6 +144,7 @@ class GaussianMixture:
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log density in nats at ``x``, shape ``(..., dim)`` to ``(...)``."""
+        x = _points(x, self.event_shape)
         return self.density.log_prob(x.squeeze(-1) if self.event_shape == (1,) else x)
 
     def to(self, device: torch.device | str) -> GaussianMixture:
@@ -162,14 +166,16 @@ class Uniform:
     """
 
     def __init__(self, low: Points | float, high: Points | float) -> None:
-        self.low = torch.as_tensor(low, dtype=torch.float32).reshape(-1)
-        self.high = torch.as_tensor(high, dtype=torch.float32).reshape(-1)
-        if self.low.shape != self.high.shape:
+        self.low = tensor("low", low, "(...)", dtype=torch.float32)
+        self.high = tensor("high", high, "(...)", dtype=torch.float32)
+        if max(self.low.dim(), self.high.dim()) < 2:
+            self.low, self.high = self.low.reshape(-1), self.high.reshape(-1)
+        if self.low.shape != self.high.shape or self.low.dim() != 1 or not len(self.low):
             raise ValueError(
                 f"low has shape {tuple(self.low.shape)} and high {tuple(self.high.shape)}: "
                 "expected the same (dim,)"
             )
-        if not bool((self.high > self.low).all()):
+        if not bool((self.high > self.low).all() & (self.high - self.low).isfinite().all()):
             raise ValueError(
                 f"high = {self.high.tolist()}: must be above low = {self.low.tolist()}"
             )
@@ -192,11 +198,14 @@ class Uniform:
 
     def sample(self, shape: Sequence[int] = (), generator: Generator | None = None) -> Tensor:
         """Draw samples, shape ``(*shape, dim)``."""
-        u = torch.rand((*shape, *self.event_shape), generator=generator, device=self.low.device)
+        u = torch.rand(
+            (*_sizes(shape), *self.event_shape), generator=generator, device=self.low.device
+        )
         return self.low.lerp(self.high, u)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log density in nats at ``x``, shape ``(..., dim)`` to ``(...)``; −inf outside."""
+        x = _points(x, self.event_shape)
         return self.density.log_prob(x.squeeze(-1) if self.event_shape == (1,) else x)
 
     def to(self, device: torch.device | str) -> Uniform:
@@ -239,7 +248,7 @@ class Empirical:
     def rows(self, shape: Sequence[int], generator: Generator | None) -> Tensor:
         """Which rows a draw takes, shape ``shape``."""
         return torch.randint(
-            len(self.data), tuple(shape), generator=generator, device=self.data.device
+            len(self.data), _sizes(shape), generator=generator, device=self.data.device
         )
 
     def to(self, device: torch.device | str) -> Empirical:
@@ -294,11 +303,12 @@ class Labelled:
 
 def normal(dim: int = 2) -> GaussianMixture:
     """The standard normal, the usual prior on z."""
-    return GaussianMixture(torch.zeros(1, dim), 1.0)
+    return GaussianMixture(torch.zeros(1, whole("dim", dim, at_least=1)), 1.0)
 
 
 def uniform(dim: int = 2) -> Uniform:
     """The uniform prior on [−1, 1] in each dimension."""
+    dim = whole("dim", dim, at_least=1)
     return Uniform(-torch.ones(dim), torch.ones(dim))
 
 
@@ -318,10 +328,8 @@ def codebook(dim: int = 64, codes: int = 256, std: float = 0.02) -> GaussianMixt
     Raises:
         ValueError: there are fewer than two codes, or the width is not between 0 and 1.
     """
-    if codes < 2:
-        raise ValueError(f"codes = {codes!r}: must be at least 2")
-    if not 0 < std < 1:
-        raise ValueError(f"std = {std!r}: must be between 0 and 1")
+    dim, codes = whole("dim", dim, at_least=1), whole("codes", codes, at_least=2)
+    std = number("std", std, above=0, below=1)
     centers = torch.randn(codes, dim, generator=Generator().manual_seed(0))
     centers = (centers - centers.mean(dim=0)) / centers.std(dim=0, correction=0)
     return GaussianMixture(math.sqrt(1 - std**2) * centers, std)
@@ -329,8 +337,7 @@ def codebook(dim: int = 64, codes: int = 256, std: float = 0.02) -> GaussianMixt
 
 def ring(modes: int = 8, radius: float = 1.0, std: float = 0.01) -> GaussianMixture:
     """Gaussians evenly spaced on a circle; the defaults are PacGAN's (Lin et al. 2018, §4.1)."""
-    if modes < 1:
-        raise ValueError(f"modes = {modes!r}: a ring has at least 1")
+    modes, radius = whole("modes", modes, at_least=1), number("radius", radius, above=0)
     # arange, not linspace(0, 2π, modes), whose last point doubles the first.
     angle = torch.arange(modes) * (2 * math.pi / modes)
     return GaussianMixture(radius * torch.stack([angle.cos(), angle.sin()], dim=-1), std)
@@ -338,8 +345,7 @@ def ring(modes: int = 8, radius: float = 1.0, std: float = 0.01) -> GaussianMixt
 
 def grid(side: int = 5, spacing: float = 2.0, std: float = 0.05) -> GaussianMixture:
     """Gaussians on a square grid around 0; the defaults are PacGAN's (Lin et al. 2018, §4.1)."""
-    if side < 1:
-        raise ValueError(f"side = {side!r}: a grid has at least 1 mode a side")
+    side, spacing = whole("side", side, at_least=1), number("spacing", spacing, above=0)
     axis = spacing * (torch.arange(side) - (side - 1) / 2)
     return GaussianMixture(torch.cartesian_prod(axis, axis), std)
 
@@ -353,6 +359,7 @@ def two_moons(std: float = 0.08) -> GaussianMixture:
 
 def spiral(turns: float = 1.5, std: float = 0.05) -> GaussianMixture:
     """An Archimedean spiral from the centre to radius 1, blurred by a Gaussian."""
+    turns = number("turns", turns)
     # Equal steps in t² are nearly equal steps along the curve.
     t = torch.linspace(0.02, 1, 150).sqrt()
     angle = 2 * math.pi * turns * t
@@ -369,7 +376,7 @@ def drawn(points: Points, std: float | None = None) -> GaussianMixture:
         std: width of the kernel; default Scott's rule, ``n^(−1/(dim + 4))`` times the
             mean standard deviation of the axes (Scott 1992, eq. 6.42).
     """
-    points = torch.as_tensor(points, dtype=torch.float32)
+    points = tensor("points", points, "(...)", dtype=torch.float32)
     if points.dim() != 2 or len(points) < 2:
         raise ValueError(
             f"points has shape {tuple(points.shape)}: draw at least two, (points, dim)"
@@ -396,14 +403,32 @@ PRIORS: dict[str, Callable[[int], GaussianMixture | Uniform]] = {
 }
 
 
+def _sizes(shape: Sequence[int]) -> tuple[int, ...]:
+    """How many samples to draw, checked: a size may be 0, and there may be none."""
+    if not isinstance(shape, Sequence) or isinstance(shape, str):
+        raise ValueError(f"shape = {shown(shape)}: must be a sequence of whole numbers, as (5,)")
+    return tuple(whole("shape", size, at_least=0) for size in shape)
+
+
+def _points(x: object, event_shape: torch.Size) -> Tensor:
+    """Where a density is asked for, shape ``(..., *event_shape)``."""
+    found = tensor("x", x, "(...)", finite=False)
+    if not found.dim() or found.shape[-1:] != event_shape:
+        raise ValueError(
+            f"x has shape {tuple(found.shape)}: expected (..., {', '.join(map(str, event_shape))})"
+        )
+    return found
+
+
 def _per_component(name: str, value: float | Sequence[float] | Tensor, components: int) -> Tensor:
-    values = torch.as_tensor(value, dtype=torch.float32)
+    values = tensor(name, value, "(...)", finite=False)
+    values = values.to(torch.float32)
     if values.dim() > 1 or (values.dim() == 1 and len(values) != components):
         raise ValueError(
             f"{name} has shape {tuple(values.shape)}: expected one number or ({components},)"
         )
-    if not bool((values > 0).all()):
-        raise ValueError(f"{name} = {values.tolist()}: must be positive")
+    if not bool(((values > 0) & values.isfinite()).all()):
+        raise ValueError(f"{name} = {shown(values.tolist())}: must be positive and finite")
     return values.expand(components)
 
 
@@ -425,13 +450,22 @@ def pushforward_density(
         resolution: points of the grid over ``prior.window``.
 
     Raises:
-        ValueError: the prior is not one-dimensional.
+        ValueError: the prior or what the generator returns is not one-dimensional, or
+            ``resolution`` is below 2.
     """
+    function("generator", generator)
+    x = tensor("x", x, "(points)")
+    resolution = whole("resolution", resolution, at_least=2, at_most=10**7)
     if prior.event_shape != (1,):
         raise ValueError(f"prior has event shape {tuple(prior.event_shape)}: expected (1,)")
     z = torch.linspace(*prior.window, resolution, dtype=torch.float32)
     with torch.no_grad():
-        image = generator(z.unsqueeze(-1)).squeeze(-1)
+        image = generator(z.unsqueeze(-1))
+    if not isinstance(image, Tensor) or image.shape != (resolution, 1):
+        raise ValueError(
+            f"generator returned {shown(image)}: expected a tensor of shape ({resolution}, 1)"
+        )
+    image = image.squeeze(-1)
     middle = (z[1:] + z[:-1]) / 2
     mass = prior.log_prob(middle.unsqueeze(-1)).exp() * z.diff()
     # An interval of z covers x when its two ends land on either side of it.

@@ -14,15 +14,18 @@ their start (1, 1) is our (1, −1), of which (−1, 1) is the mirror image.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.func import jacrev, vjp, vmap
 
-from gan_course.penalties import mixing_weights
-from gan_course.training import Batch, Trainer
+from gan_course.arguments import function, number, one_of, shown, tensor, whole
+from gan_course.training import Trainer, pack
+from gan_course.training.draws import Draws
+from gan_course.training.state import takes_labels
 
 #: States to velocities, ``(..., n)`` to ``(..., n)``, each state on its own.
 Field = Callable[[Tensor], Tensor]
@@ -68,12 +71,9 @@ def dirac(loss: str = "minimax", r1: float = 0.0, noise: float = 0.0) -> Field:
     Raises:
         ValueError: the loss is unknown, or a weight negative.
     """
-    if loss not in PUSHES:
-        raise ValueError(f"loss = {loss!r}: choose one of {sorted(PUSHES)}")
-    for name, weight in {"r1": r1, "noise": noise}.items():
-        if not weight >= 0:
-            raise ValueError(f"{name} = {weight!r}: must be at least 0")
-    on_generator, on_real, on_fake = PUSHES[loss]
+    on_generator, on_real, on_fake = PUSHES[one_of("loss", loss, PUSHES)]
+    r1 = number("r1", r1, at_least=0)
+    noise = number("noise", noise, at_least=0)
     nodes, shares = _normal_quadrature(32 if noise else 1)
 
     def field(state: Tensor) -> Tensor:
@@ -98,8 +98,12 @@ def consensus(field: Field, weight: float) -> Field:
 
     Args:
         field: the velocity v of each state.
-        weight: how much both players want to stand still.
+        weight: how much both players want to stand still, at least 0.
+
+    Raises:
+        ValueError: the weight is out of range.
     """
+    weight = number("weight", weight, at_least=0)
 
     def agreeing(state: Tensor) -> Tensor:
         velocity, pull_back = vjp(field, state)[:2]
@@ -123,11 +127,12 @@ def simultaneous(
         k: 1; more steps of one player have an order, so they are not simultaneous.
 
     Raises:
-        ValueError: ``k`` is not 1.
+        ValueError: ``k`` is not 1, or a rate is negative or not finite.
     """
-    if k != 1:
+    if whole("k", k, at_least=1) != 1:
         raise ValueError(f"k = {k!r}: more discriminator steps need the alternating update")
-    return state + state.new_tensor(rates) * field(state)
+    state = _as_state("state", state)
+    return state + state.new_tensor(_two_rates(rates)) * field(state)
 
 
 def alternating(
@@ -142,11 +147,11 @@ def alternating(
         k: steps of the discriminator.
 
     Raises:
-        ValueError: ``k`` is below 1.
+        ValueError: ``k`` is below 1, or a rate is negative or not finite.
     """
-    if k < 1:
-        raise ValueError(f"k = {k!r}: must be at least 1")
-    rate = state.new_tensor(rates)
+    k = whole("k", k, at_least=1)
+    state = _as_state("state", state)
+    rate = state.new_tensor(_two_rates(rates))
     for player in [*[_ONLY_D] * k, _ONLY_G]:
         state = state + state.new_tensor(player) * rate * field(state)
     return state
@@ -181,12 +186,13 @@ def trajectories(
     Raises:
         ValueError: a value is out of range; the message names it.
     """
-    if update not in UPDATES:
-        raise ValueError(f"update = {update!r}: choose one of {sorted(UPDATES)}")
-    _check_starts(starts)
-    states = [starts]
-    for _ in range(steps):
-        states.append(UPDATES[update](field, states[-1], rates, k))
+    function("field", field)
+    play = UPDATES[one_of("update", update, UPDATES)]
+    states = [tensor("starts", starts, "(starts, 2)", least=1)]
+    _check_two("starts", states[0])
+    play(field, states[0], rates, k)  # a wrong rate is named for no steps, too
+    for _ in range(whole("steps", steps, at_least=0)):
+        states.append(play(field, states[-1], rates, k))
     return torch.stack(states)
 
 
@@ -201,9 +207,15 @@ def flow(field: Field, starts: Tensor, time: float, steps: int) -> Tensor:
 
     Returns:
         The states, shape ``(steps + 1, starts, 2)``.
+
+    Raises:
+        ValueError: the time is not finite, there are no steps, or the starts are no states.
     """
-    _check_starts(starts)
-    h, states = time / steps, [starts]
+    function("field", field)
+    steps = whole("steps", steps, at_least=1)
+    states = [tensor("starts", starts, "(starts, 2)", least=1)]
+    _check_two("starts", states[0])
+    h = number("time", time) / steps
     for _ in range(steps):
         at = states[-1]
         v1 = field(at)
@@ -214,9 +226,22 @@ def flow(field: Field, starts: Tensor, time: float, steps: int) -> Tensor:
     return torch.stack(states)
 
 
-def _check_starts(starts: Tensor) -> None:
-    if starts.dim() != 2 or starts.shape[1] != 2:
-        raise ValueError(f"starts has shape {tuple(starts.shape)}: expected (starts, 2)")
+def _as_state(name: str, state: object) -> Tensor:
+    """States of two numbers, as floats: in whole numbers a rate of 0.2 would be 0."""
+    found = tensor(name, state, "(..., 2)", finite=False)
+    _check_two(name, found)
+    return found
+
+
+def _check_two(name: str, state: Tensor) -> None:
+    if not state.dim() or state.shape[-1] != 2:
+        raise ValueError(f"{name} has shape {tuple(state.shape)}: expected (..., 2)")
+
+
+def _two_rates(rates: object) -> tuple[float, float]:
+    if not isinstance(rates, Sequence | Tensor | np.ndarray) or len(rates) != 2:
+        raise ValueError(f"rates = {shown(rates)}: two numbers, the generator's and D's")
+    return (number("rates[0]", rates[0], at_least=0), number("rates[1]", rates[1], at_least=0))
 
 
 # --- Looking closely ---------------------------------------------------------------------
@@ -227,7 +252,12 @@ def jacobian(field: Field, point: Tensor) -> Tensor:
 
     Returns:
         Row i, column j has the derivative of velocity i in coordinate j, ``(..., n, n)``.
+
+    Raises:
+        ValueError: the points are no finite numbers.
     """
+    function("field", field)
+    point = tensor("point", point, "(n, ...)", least=1)
     n = point.shape[-1]
     matrices: Tensor = vmap(jacrev(field))(point.reshape(-1, n))
     return matrices.reshape(*point.shape, n)
@@ -238,8 +268,11 @@ def eigenvalues(field: Field, point: Tensor) -> Tensor:
 
     Small steps along a field converge to its rest point where all real parts are negative;
     an update, where all absolute values are below 1. Sorted by imaginary, then real part.
+
+    Raises:
+        ValueError: the points are no finite numbers, or the field has no finite slope there.
     """
-    found: Tensor = torch.linalg.eigvals(jacobian(field, point))
+    found = _finite_eigenvalues("field", jacobian(field, point))
     found = found.gather(-1, found.real.argsort(dim=-1, stable=True))
     return found.gather(-1, found.imag.argsort(dim=-1, stable=True))
 
@@ -249,30 +282,42 @@ def jacobian_spectrum(trainer: Trainer, batch: int = 512, seed: int = 0) -> Tens
 
     The field is (−∇ L_G, −∇ L_D), over all weights of both networks: the generator's loss in
     the generator's weights, the discriminator's, with its penalties, in the discriminator's.
-    It is the field of plain gradient descent on one fixed batch; Adam moves differently. The
-    training is not touched.
+    It is the field of plain gradient descent on one fixed batch; Adam moves differently. What D
+    sees is what it sees in training: with its instance noise, and in packs. Steps of looking
+    ahead (``unroll``) are left out. The training is not touched.
 
     Args:
         trainer: two networks at any moment of their training; all their weights are used, and
             the matrix has as many rows. Where D's slope is exactly 0, a penalty's second
             derivative is lost (the norm has none there).
-        batch: samples of data and of noise that stand for the two expectations.
+        batch: samples of data and of noise that stand for the two expectations; with
+            ``settings.packing``, a multiple of it.
         seed: of those samples.
 
     Returns:
         Complex eigenvalues in double precision, shape ``(runs, weights)``.
+
+    Raises:
+        ValueError: ``batch`` or ``seed`` is out of range, or a run's slopes are not finite.
     """
+    settings = replace(trainer.settings, batch=whole("batch", batch, at_least=1))
+    seed = whole("seed", seed)
     G, D = (copy.deepcopy(net).double() for net in (trainer.generator, trainer.discriminator))
     random = Generator(trainer.device).manual_seed(seed)
-    drawn = trainer.data.sample((trainer.runs, batch), random)
-    real = (drawn[0] if isinstance(drawn, tuple) else drawn).double()
-    noise = trainer.prior.sample((trainer.runs, batch), random).double()
-    batches = Batch(noise, real, mix=mixing_weights(real, random))
+    draws = Draws(trainer.data, trainer.prior, trainer.runs, random, torch.float64)
+    drawn = draws.discriminator(settings)
+    assert drawn.real is not None
+    label = () if drawn.label is None else (drawn.label,)
+    fake = G(drawn.noise, *(label if takes_labels(trainer.generator) else ()))
+    if drawn.blur is not None:
+        fake = fake + drawn.blur
+    real, fake = pack(drawn.real, settings.packing), pack(fake, settings.packing)
 
-    def critic(x: Tensor) -> Tensor:
-        return D(x).reshape(x.shape[:2])  # type: ignore[no-any-return]
+    def critic(x: Tensor, label: Tensor | None = None) -> Tensor:
+        labels = (label,) if label is not None and takes_labels(trainer.discriminator) else ()
+        return D(x, *labels).reshape(x.shape[:2])  # type: ignore[no-any-return]
 
-    loss_of_D, *logits = trainer.discriminator_loss(critic, real, G(noise), batches)
+    loss_of_D, *logits = trainer.discriminator_loss(critic, real, fake, drawn)
     loss_of_G = trainer.settings.objective.generator(*logits)
     of_G, of_D = list(G.parameters()), list(D.parameters())
     # Runs share no weight, so the sum's gradient is each run's own.
@@ -286,5 +331,17 @@ def jacobian_spectrum(trainer: Trainer, batch: int = 512, seed: int = 0) -> Tens
             entry.sum(), [*of_G, *of_D], retain_graph=True, materialize_grads=True
         )
         rows.append(torch.cat([part.reshape(trainer.runs, -1) for part in row], dim=1))
-    spectrum: Tensor = torch.linalg.eigvals(torch.stack(rows, dim=1))
-    return spectrum
+    return _finite_eigenvalues("trainer", torch.stack(rows, dim=1))
+
+
+def _finite_eigenvalues(name: str, matrices: Tensor) -> Tensor:
+    """Eigenvalues, ``(..., n, n)`` to ``(..., n)``; LAPACK may crash the process on a NaN."""
+    bad = ~matrices.isfinite().all(dim=-1).all(dim=-1)
+    if bool(bad.any()):
+        where = bad.nonzero().tolist()[:8]
+        raise ValueError(
+            f"{name} has a Jacobian that is not finite, at {where} of {tuple(bad.shape)}: "
+            "must have finite slopes in all of its weights or coordinates"
+        )
+    found: Tensor = torch.linalg.eigvals(matrices)
+    return found

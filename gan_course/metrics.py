@@ -15,9 +15,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
 from torch import Generator, Tensor
 
+from gan_course.arguments import function, number, one_of, shown, tensor, whole
 from gan_course.distributions import GaussianMixture, Source
 
 
@@ -53,17 +53,21 @@ def mode_coverage(
             high.
 
     Raises:
-        ValueError: the shapes do not fit, ``std`` is not positive, or ``histogram`` is unknown.
+        ValueError: the shapes do not fit, there is nothing to count, a centre is not finite,
+            ``std`` is not positive, or ``histogram`` is unknown. A sample that is not finite
+            is of no quality.
     """
-    if histogram not in ("all", "high quality"):
-        raise ValueError(f"histogram = {histogram!r}: choose 'all' or 'high quality'")
-    if samples.dim() != 3 or centers.dim() != 2 or samples.shape[-1] != centers.shape[-1]:
+    one_of("histogram", histogram, ["all", "high quality"])
+    samples = tensor("samples", samples, "(...)", finite=False)
+    centers = tensor("centers", centers, "(...)")
+    sizes = samples.shape, centers.shape
+    fits = samples.dim() == 3 and centers.dim() == 2 and samples.shape[-1] == centers.shape[-1]
+    if not fits or not all(math.prod(size) for size in sizes):
         raise ValueError(
             f"samples {tuple(samples.shape)}, centers {tuple(centers.shape)}: "
-            "expected (runs, samples, dim) and (modes, dim)"
+            "expected (runs, samples, dim) and (modes, dim), at least 1 of each"
         )
-    if not std > 0:
-        raise ValueError(f"std = {std!r}: must be positive")
+    std = number("std", std, above=0)
     distance, nearest = _nearest(samples, centers.to(samples))
 
     def tally(values: Tensor) -> Tensor:
@@ -99,8 +103,7 @@ def mode_coverage_of_perfect_samples(target: GaussianMixture, samples: int) -> M
         ValueError: ``samples`` is below 1; or the target's modes are not 10 standard
             deviations apart, not of one width, or not modes at all.
     """
-    if samples < 1:
-        raise ValueError(f"samples = {samples!r}: must be at least 1")
+    samples = whole("samples", samples, at_least=1, at_most=10**6)
     std = float(target.std[0])
     apart = float(torch.pdist(target.centers).min()) if len(target.centers) > 1 else math.inf
     if target.modes is None or bool((target.std != std).any()) or apart < 10 * std:
@@ -108,6 +111,8 @@ def mode_coverage_of_perfect_samples(target: GaussianMixture, samples: int) -> M
             f"target has std = {target.std.tolist()} and centers {apart:.3g} apart: "
             "expected modes of one width, at least 10 standard deviations apart"
         )
+    from scipy import special, stats  # noqa: PLC0415  # half a second
+
     weights = target.weights.double().cpu().numpy()
     high_quality = float(stats.chi2.cdf(9, target.event_shape[0]))
     missed = (1 - high_quality * weights) ** samples
@@ -131,7 +136,18 @@ def nearest_neighbors(samples: Tensor, data: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         Distances and row numbers, each of shape ``(samples,)``.
+
+    Raises:
+        ValueError: they differ in what follows the rows, are empty, or are not finite.
     """
+    samples = tensor("samples", samples, "(samples, features, ...)", least=1)
+    data = tensor("data", data, "(rows, features, ...)", least=1)
+    if samples.shape[1:] != data.shape[1:]:
+        raise ValueError(
+            f"samples {tuple(samples.shape)}, data {tuple(data.shape)}: "
+            "expected the same shape of each sample"
+        )
+    data = data.to(samples)
     return _nearest(samples.flatten(1), data.flatten(1))
 
 
@@ -173,8 +189,8 @@ def squared_mmd(x: Tensor, y: Tensor, bandwidth: float) -> Tensor:
     Raises:
         ValueError: the shapes do not fit, or ``bandwidth`` is not positive.
     """
-    _check_pair(x, y, least=2)
-    _check_bandwidth(bandwidth)
+    x, y = _as_pair(x, y, least=2)
+    bandwidth = number("bandwidth", bandwidth, above=0)
     first = torch.ones(1, x.shape[1] + y.shape[1], dtype=torch.float64, device=x.device)
     first[:, x.shape[1] :] = 0
     return torch.cat([_mmd_of_labels(_gram(a, b, bandwidth), first) for a, b in _pairs(x, y)])
@@ -203,10 +219,9 @@ def two_sample_test(
     Raises:
         ValueError: the shapes do not fit, or ``bandwidth`` or ``permutations`` is not positive.
     """
-    _check_pair(x, y, least=2)
-    _check_bandwidth(bandwidth)
-    if permutations < 1:
-        raise ValueError(f"permutations = {permutations!r}: at least 1 is needed")
+    x, y = _as_pair(x, y, least=2)
+    bandwidth = number("bandwidth", bandwidth, above=0)
+    permutations = whole("permutations", permutations, at_least=1)
     size, points = x.shape[1], x.shape[1] + y.shape[1]
     outcomes = []
     for a, b in _pairs(x, y):
@@ -244,19 +259,22 @@ def sliced_wasserstein(
         Shape ``(runs,)``, in float64.
 
     Raises:
-        ValueError: the shapes do not fit, or ``projections`` or ``p`` is below 1.
+        ValueError: the shapes do not fit, a sample is not finite, ``projections`` is below 1,
+            or ``p`` is not from 1 to 100.
     """
-    _check_pair(x, y, least=1)
-    if projections < 1:
-        raise ValueError(f"projections = {projections!r}: at least 1 is needed")
-    if not p >= 1:
-        raise ValueError(f"p = {p!r}: must be at least 1")
+    x, y = _as_pair(x, y, least=1)
+    projections = whole("projections", projections, at_least=1)
+    p = number("p", p, at_least=1, at_most=100)
     normal = torch.randn(
         x.shape[2], projections, generator=generator, dtype=torch.float64, device=x.device
     )
     directions = F.normalize(normal, dim=0)
-    costs = [_transport_cost(a @ directions, b @ directions, p).mean() for a, b in _pairs(x, y)]
-    return torch.stack(costs) ** (1 / p)
+    size = float(torch.maximum(x.abs().max(), y.abs().max())) or 1.0  # so that no power overflows
+    costs = [
+        _transport_cost(a / size @ directions, b / size @ directions, p).mean()
+        for a, b in _pairs(x, y)
+    ]
+    return size * torch.stack(costs) ** (1 / p)
 
 
 def _transport_cost(x: Tensor, y: Tensor, p: float) -> Tensor:
@@ -296,7 +314,12 @@ def two_sample_floor(
 
     Returns:
         Shape ``(runs,)``: its mean is the floor, its spread what chance does to one run.
+
+    Raises:
+        ValueError: ``samples`` or ``runs`` is below 1, or ``distance`` cannot be called.
     """
+    function("distance", distance)
+    samples, runs = whole("samples", samples, at_least=1), whole("runs", runs, at_least=1)
     return distance(*(source.sample((runs, samples), generator) for _ in range(2)))
 
 
@@ -321,19 +344,28 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
 
     Args:
         values: shape ``(..., runs)``.
-        confidence: 0 to 1.
+        confidence: between 0 and 1.
 
     Returns:
         Three numbers for one row of values, else arrays of shape ``(...)``.
 
     Raises:
-        ValueError: there are fewer than two runs.
+        ValueError: there are fewer than two runs, a value is no finite number, or the
+            confidence is not between 0 and 1.
     """
-    array = np.asarray(values, dtype=np.float64)
+    confidence = number("confidence", confidence, above=0, below=1)
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"values = {shown(values)}: must be numbers, (..., runs)") from None
+    if not np.isfinite(array).all():
+        raise ValueError(f"values = {shown(values)}: must be finite numbers")
     runs = array.shape[-1] if array.ndim else 1
-    if runs < 2:
+    if runs < 2 or not array.size:
         raise ValueError(f"values has shape {array.shape}: an interval needs at least 2 runs")
     mean = array.mean(axis=-1)
+    from scipy import stats  # noqa: PLC0415  # half a second
+
     half = stats.t.ppf((1 + confidence) / 2, runs - 1) * stats.sem(array, axis=-1)
     return Interval(mean, mean - half, mean + half)
 
@@ -345,11 +377,15 @@ def proportion_interval(successes: int, runs: int, confidence: float = 0.95) -> 
     has no width.
 
     Raises:
-        ValueError: ``successes`` is not between 0 and ``runs``, or there are no runs.
+        ValueError: ``successes`` is no whole number from 0 to ``runs``, there are no runs, or
+            the confidence is not between 0 and 1.
     """
-    if not (runs >= 1 and 0 <= successes <= runs):
-        raise ValueError(f"successes = {successes!r} of runs = {runs!r}: expected 0 to runs, ≥ 1")
-    test = stats.binomtest(int(successes), int(runs))
+    runs = whole("runs", runs, at_least=1)
+    successes = whole("successes", successes, at_least=0, at_most=runs)
+    confidence = number("confidence", confidence, above=0, below=1)
+    from scipy import stats  # noqa: PLC0415  # half a second
+
+    test = stats.binomtest(successes, runs)
     low, high = test.proportion_ci(confidence, method="wilson")
     return Interval(successes / runs, float(low), float(high))
 
@@ -362,8 +398,10 @@ def _pairs(x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
 def _gram(x: Tensor, y: Tensor, bandwidth: float) -> Tensor:
     """The kernel between all points of both samples, its diagonal 0."""
     pooled = torch.cat([x, y])
-    squared = torch.cdist(pooled, pooled, compute_mode="donot_use_mm_for_euclid_dist").square()
-    return torch.exp(-squared / (2 * bandwidth**2)).fill_diagonal_(0)
+    size = float(pooled.abs().max()) or 1.0  # squares of 1e-160 or 1e160 leave the floats
+    apart = torch.cdist(pooled / size, pooled / size, compute_mode="donot_use_mm_for_euclid_dist")
+    apart *= size / bandwidth
+    return torch.exp(-apart.square() / 2).fill_diagonal_(0)
 
 
 def _mmd_of_labels(gram: Tensor, first: Tensor) -> Tensor:
@@ -375,15 +413,17 @@ def _mmd_of_labels(gram: Tensor, first: Tensor) -> Tensor:
     return within_x / (n * (n - 1)) + within_y / (m * (m - 1)) - 2 * between / (n * m)
 
 
-def _check_pair(x: Tensor, y: Tensor, least: int) -> None:
+def _as_pair(x: Tensor, y: Tensor, least: int) -> tuple[Tensor, Tensor]:
+    if not (isinstance(x, Tensor) and isinstance(y, Tensor)):
+        raise ValueError(f"x = {shown(x)}, y = {shown(y)}: must be two tensors")
     fits = x.dim() == y.dim() == 3 and (x.shape[0], x.shape[2]) == (y.shape[0], y.shape[2])
     if not fits or min(x.shape[1], y.shape[1]) < least:
         raise ValueError(
             f"x {tuple(x.shape)}, y {tuple(y.shape)}: expected (runs, samples, dim) and "
             f"(runs, others, dim), at least {least} of each"
         )
-
-
-def _check_bandwidth(bandwidth: float) -> None:
-    if not bandwidth > 0:
-        raise ValueError(f"bandwidth = {bandwidth!r}: must be positive")
+    if not all(x.shape):
+        raise ValueError(f"x {tuple(x.shape)}: there are no runs, or no dimension")
+    # In double: in float16 or float32 a square may overflow, and so may a distance.
+    x = tensor("x", x, "(runs, samples, dim)", dtype=torch.float64)
+    return x, tensor("y", y, "(runs, others, dim)", dtype=torch.float64).to(x)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import torch
@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.utils import parametrize
+
+from gan_course.arguments import flag, number, one_of, shown, whole
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -49,14 +51,15 @@ def mlp(
         frequencies: of the longest and of the shortest wave.
 
     Raises:
-        ValueError: a size is not positive, or the activation is unknown.
+        ValueError: a size is no whole number or too small, a switch is neither ``True`` nor
+            ``False``, the activation is unknown, or the frequencies are not in order.
     """
-    sizes = {"inputs": inputs, "outputs": outputs, "width": width, "depth + 1": depth + 1}
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name} = {size!r}: must be at least 1")
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"activation = {activation!r}: choose one of {sorted(ACTIVATIONS)}")
+    inputs, outputs = whole("inputs", inputs, at_least=1), whole("outputs", outputs, at_least=1)
+    width, depth = whole("width", width, at_least=1), whole("depth", depth, at_least=0)
+    fourier = whole("fourier", fourier, at_least=0)
+    one_of("activation", activation, ACTIVATIONS)
+    batch_norm, spectral_norm = flag("batch_norm", batch_norm), flag("spectral_norm", spectral_norm)
+    minibatch_std = flag("minibatch_std", minibatch_std)
 
     def linear(fan_in: int, fan_out: int, *, bias: bool = True) -> nn.Linear:
         layer = nn.Linear(fan_in, fan_out, bias=bias)
@@ -134,10 +137,12 @@ class FourierFeatures(nn.Module):
 
     def __init__(self, inputs: int, waves: int, frequencies: tuple[float, float]) -> None:
         super().__init__()
-        low, high = frequencies
-        if waves < 1:
-            raise ValueError(f"waves = {waves!r}: must be at least 1")
-        if not 0 < low <= high < math.inf:
+        inputs, waves = whole("inputs", inputs, at_least=1), whole("waves", waves, at_least=1)
+        if not isinstance(frequencies, Sequence) or len(frequencies) != 2:
+            raise ValueError(f"frequencies = {shown(frequencies)}: two numbers, 0 < low ≤ high")
+        low = number("frequencies[0]", frequencies[0], above=0)
+        high = number("frequencies[1]", frequencies[1], above=0)
+        if low > high:
             raise ValueError(f"frequencies = {frequencies!r}: two numbers, 0 < low ≤ high")
         directions = F.normalize(torch.randn(inputs, waves), dim=0)
         lengths = torch.linspace(math.log(low), math.log(high), waves).exp()
@@ -157,10 +162,12 @@ class Ensemble(nn.Module):
 
     Linear layers become one batched product and elementwise activations act as they
     are; any other module (convolution, batch norm, one of your own) goes through
-    ``torch.func.vmap``.
+    ``torch.func.vmap``, and so does one with hooks: a hook sees one run's tensors, and is called
+    once for all runs.
 
     Args:
-        build: makes one network; called ``runs`` times, so that each copy has its own weights.
+        build: makes one network, ``lambda: mlp(2, 2)``; called ``runs`` times, so that each copy
+            has its own weights. All are alike in all but the numbers in parameters and buffers.
         runs: the number of copies.
 
     Attributes:
@@ -168,15 +175,23 @@ class Ensemble(nn.Module):
             of one network, each value with ``runs`` in front.
 
     Raises:
-        ValueError: ``runs`` is below 1.
+        ValueError: ``runs`` is below 1; ``build`` is no function, makes no module, the same one
+            twice, or modules that differ in more than their numbers; or a module cannot be one
+            of many: a GRU, an LSTM, or one that keeps numbers where an ensemble cannot see them.
     """
 
     def __init__(self, build: Callable[[], nn.Module], runs: int) -> None:
         super().__init__()
-        if runs < 1:
-            raise ValueError(f"runs = {runs!r}: an ensemble has at least 1")
+        runs = whole("runs", runs, at_least=1)
+        if isinstance(build, nn.Module) or not callable(build):
+            raise ValueError(
+                f"build = {shown(build)}: must be a function that makes a network at each call, "
+                "such as lambda: mlp(2, 2)"
+            )
         members = [build() for _ in range(runs)]
+        _check_members(members)
         self.runs = runs
+        self._seen = not _keeps_state(members[0])
         self.module = copy.deepcopy(members[0])
         _replace_tensors(self.module, lambda name: torch.stack([_get(m, name) for m in members]))
 
@@ -190,12 +205,35 @@ class Ensemble(nn.Module):
                 raise ValueError(
                     f"x has shape {tuple(each.shape)}: expected ({self.runs}, batch, ...)"
                 )
+        if not (self._seen or torch.compiler.is_compiling()):
+            self._check_state(x, *label)
         return _apply(self.module, x, *label)
+
+    def _check_state(self, *inputs: Tensor) -> None:
+        """Refuse a buffer that ``forward`` replaces: outside of it, the old one stays."""
+        one = self.member(0)
+        for module in one.modules():  # a hook is not to be called for this
+            module._forward_hooks.clear()
+            module._forward_pre_hooks.clear()
+        before = dict(one.named_buffers())
+        device = inputs[0].device
+        with torch.no_grad(), torch.random.fork_rng([device] if device.type == "cuda" else []):
+            one(*(each[0] for each in inputs))
+        after = dict(one.named_buffers())
+        replaced = [name for name, buffer in before.items() if after.get(name) is not buffer]
+        if replaced:
+            raise ValueError(
+                f"build makes a network whose forward replaces its buffer {replaced[0]!r}, which "
+                "an ensemble would drop: write into it, as in self.count.add_(1)"
+            )
+        self._seen = True
 
     def member(self, run: int) -> nn.Module:
         """Lift one copy out as a plain network with weights of its own."""
-        if not 0 <= run < self.runs:
-            raise ValueError(f"run = {run!r}: expected 0 to {self.runs - 1}")
+        try:
+            run = whole("run", run, at_least=0, at_most=self.runs - 1)
+        except ValueError:
+            raise ValueError(f"run = {shown(run)}: expected 0 to {self.runs - 1}") from None
         member = copy.deepcopy(self.module)
         _replace_tensors(member, lambda name: _get(self.module, name)[run].clone())
         return member
@@ -236,18 +274,84 @@ def is_plain(network: nn.Module) -> bool:
     """Whether a network is trained linear layers and activations, without a mode or a memory."""
     plain = (nn.Sequential, nn.Linear, *ELEMENTWISE, FourierFeatures)
     trained = all(parameter.requires_grad for parameter in network.parameters())
-    return trained and all(type(module) in plain for module in network.modules())
+    return trained and all(
+        type(module) in plain and not _hooked(module) for module in network.modules()
+    )
+
+
+def _hooked(module: nn.Module) -> bool:
+    """Whether something asks to be called with what goes through a module."""
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+    )
+
+
+def _own(module: nn.Module) -> bool:
+    return not type(module).__module__.startswith(("torch.", "gan_course."))
+
+
+def _keeps_state(network: nn.Module) -> bool:
+    """Whether a module of the reader's own has buffers, which its forward may replace."""
+    return any(_own(module) and any(True for _ in module.buffers()) for module in network.modules())
+
+
+def _check_members(members: list[nn.Module]) -> None:
+    """Refuse what cannot be stacked, or would be one network seen many times."""
+    for member in members:
+        if not isinstance(member, nn.Module):
+            raise ValueError(f"build made {shown(member)}: must make a torch.nn.Module")
+    first, *others = members
+    for module in first.modules():
+        if isinstance(module, nn.RNNBase):
+            raise ValueError(
+                f"build makes a network with {type(module).__name__}, which torch.func.vmap "
+                "cannot run: step through nn.GRUCell or nn.LSTMCell in a loop, or train one run"
+            )
+    own = {id(tensor) for _, tensor in _tensors(first)}
+    form = _form(first)
+    for other in others:
+        if other is first or own & {id(tensor) for _, tensor in _tensors(other)}:
+            raise ValueError(
+                "build makes networks that share weights: must make a new one at each call, such "
+                "as lambda: mlp(2, 2)"
+            )
+        if (found := _form(other)) != form:
+            differ = [part for part in {**form, **found} if form.get(part) != found.get(part)]
+            part = differ[0]
+            raise ValueError(
+                f"build makes networks that differ in {part}: {form.get(part, 'none')} and "
+                f"{found.get(part, 'none')}; must make them alike but for their weights"
+            )
+
+
+def _form(network: nn.Module) -> dict[str, object]:
+    """All of a network but the numbers in its parameters and buffers."""
+    form: dict[str, object] = {}
+    for path, module in network.named_modules():
+        form[f"{path or 'the network'}"] = type(module).__name__
+        for key, part in vars(module).items():
+            if isinstance(part, Tensor):
+                form[f"{path}.{key}".lstrip(".")] = part.tolist()
+            elif not key.startswith("_") and isinstance(part, bool | int | float | str | tuple):
+                form[f"{path}.{key}".lstrip(".")] = repr(part)
+    for name, tensor in _tensors(network, tied=True):
+        form[name] = f"{tuple(tensor.shape)} {tensor.dtype} {tensor.requires_grad}"
+    return form
 
 
 def _apply(module: nn.Module, x: Tensor, *label: Tensor) -> Tensor:
     # `type(...) is`: a parametrized layer is a subclass, and needs vmap.
-    if type(module) is nn.Sequential and not label:
+    if type(module) is nn.Sequential and not label and not _hooked(module):
         for layer in module:
             x = _apply(layer, x)
         return x
     if isinstance(module, ELEMENTWISE):
         return module(x)  # type: ignore[no-any-return]
-    if type(module) is nn.Linear and module.bias is not None and x.dim() == 3:
+    batched = type(module) is nn.Linear and module.bias is not None and x.dim() == 3
+    if batched and not _hooked(module):
         return torch.baddbmm(module.bias.unsqueeze(1), x, module.weight.mT)
 
     def one(state: dict[str, Tensor], *inputs: Tensor) -> Tensor:

@@ -232,8 +232,8 @@ def test_a_codebook_has_gaps_of_many_widths() -> None:
 
 
 BAD: dict[str, tuple[Callable[[], object], str]] = {
-    "one code": (lambda: codebook(2, codes=1), r"codes = 1: must be at least 2"),
-    "codes without gaps": (lambda: codebook(2, std=1.0), r"std = 1.0: must be between 0 and 1"),
+    "one code": (lambda: codebook(2, codes=1), r"codes = 1: must be a whole number, at least 2"),
+    "codes without gaps": (lambda: codebook(2, std=1.0), r"std = 1.0: must be a finite number"),
     "centers 3-D": (lambda: GaussianMixture(torch.zeros(2, 2, 2), 1.0), r"centers .*\(2, 2, 2\)"),
     "centers empty": (lambda: GaussianMixture(torch.zeros(0, 2), 1.0), r"centers .*\(0, 2\)"),
     "std zero": (lambda: ring(std=0.0), r"std = 0.0: must be positive"),
@@ -248,6 +248,23 @@ BAD: dict[str, tuple[Callable[[], object], str]] = {
     "flat data": (lambda: Empirical(torch.zeros(3)), r"data has shape \(3,\)"),
     "ring": (lambda: ring(modes=0), r"modes = 0"),
     "grid": (lambda: grid(side=0), r"side = 0"),
+    "half a mode": (lambda: ring(8.5), r"modes = 8\.5: must be a whole number"),
+    "half a side": (lambda: grid(2.5), r"side = 2\.5: must be a whole number"),
+    "radius nan": (lambda: ring(radius=math.nan), "radius = nan"),
+    "std inf": (lambda: ring(std=math.inf), "std = inf"),
+    "std beyond float32": (lambda: ring(std=1e50), "std = inf"),
+    "turns nan": (lambda: TARGETS["spiral"](turns=math.nan), "turns = nan"),
+    "spacing inf": (lambda: grid(spacing=math.inf), "spacing = inf"),
+    "centers nan": (lambda: GaussianMixture([0.0, math.nan], 1.0), r"centers = nan at \[1\]"),
+    "std true": (lambda: GaussianMixture([0.0], True), "std = True"),
+    "modal word": (lambda: GaussianMixture([0.0], 1.0, modal="no"), "modal = 'no'"),
+    "corner inf": (lambda: Uniform(0.0, math.inf), "high = inf"),
+    "too wide": (lambda: Uniform(-3e38, 3e38), "high = "),
+    "dim true": (lambda: normal(True), "dim = True"),
+    "no dim": (lambda: uniform(0), "dim = 0"),
+    "shape a number": (lambda: normal(2).sample(5), "shape = 5: must be a sequence"),
+    "shape negative": (lambda: normal(2).sample((-1,)), "shape = -1"),
+    "x too wide": (lambda: normal(2).log_prob(torch.zeros(3)), r"x has shape \(3,\): expected"),
     "one point": (lambda: drawn([[0.0, 0.0]]), r"points has shape \(1, 2\)"),
 }
 
@@ -286,3 +303,44 @@ def test_pushforward_of_a_uniform_stays_inside_its_box():
 def test_pushforward_needs_a_one_dimensional_prior():
     with pytest.raises(ValueError, match=r"prior has event shape \(2,\): expected \(1,\)"):
         pushforward_density(lambda z: z, normal(2), torch.zeros(1))
+
+
+def test_a_small_weight_is_not_clamped() -> None:
+    mixture = GaussianMixture([0.0, 50.0], 1.0, [1.0, 1e-8])
+    found = float(mixture.log_prob(torch.tensor([50.0])))
+    assert found == pytest.approx(math.log(1e-8) - math.log(2 * math.pi) / 2, abs=1e-4)
+
+
+def test_the_constants_of_targets_and_priors() -> None:
+    """What a picture would hardly show, and every published number depends on."""
+    assert ring().modes[0].tolist() == [1.0, 0.0]
+    assert torch.equal(uniform(3).low, -torch.ones(3))
+    assert torch.equal(uniform(3).high, torch.ones(3))
+    assert (normal(3).centers.tolist(), normal(3).std.tolist()) == ([[0.0] * 3], [1.0])
+    moons = TARGETS["two moons"]()
+    assert float(moons.std[0]) == pytest.approx(0.08)
+    upper = moons.centers[:60].double()
+    torch.testing.assert_close(
+        (upper - torch.tensor([-0.5, -0.25])).norm(dim=1),
+        torch.ones(60).double(),
+        atol=1e-6,
+        rtol=0,
+    )
+    assert upper[0].tolist() == pytest.approx([0.5, -0.25])
+    assert upper[-1].tolist() == pytest.approx([-1.5, -0.25])
+    spiral = TARGETS["spiral"]()
+    assert float(spiral.std[0]) == pytest.approx(0.05)
+    assert spiral.centers[-1].tolist() == pytest.approx([-1.0, 0.0], abs=1e-6)  # 1.5 turns
+    radius = spiral.centers.double().norm(dim=1)
+    angle = 3 * math.pi * radius
+    torch.testing.assert_close(
+        spiral.centers.double(),
+        torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1),
+        atol=1e-6,
+        rtol=0,
+    )
+    assert radius[0].item() == pytest.approx(math.sqrt(0.02), abs=1e-6)
+    assert codebook().std.unique().item() == pytest.approx(0.02)
+    assert ring(5, 2.0, 0.3).modes[1].tolist() == pytest.approx(
+        [2 * math.cos(0.4 * math.pi), 2 * math.sin(0.4 * math.pi)]
+    )

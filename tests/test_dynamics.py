@@ -298,3 +298,67 @@ def test_the_spectrum_agrees_with_finite_differences(settings: dict[str, object]
 def test_a_bad_value_is_named(bad: Callable[[], object], message: str):
     with pytest.raises(ValueError, match=message):
         bad()
+
+
+def test_whole_numbers_move_as_floats_do():
+    path = trajectories(bilinear, torch.tensor([[1, 1]]), 100)
+    expected = trajectories(bilinear, torch.tensor([[1.0, 1.0]]), 100)
+    assert torch.equal(path, expected)
+    assert not torch.equal(path[-1], path[0])
+
+
+def test_a_slope_that_is_not_finite_ends_no_process():
+    """LAPACK crashes on it, with the kernel and all that the reader had there."""
+    with pytest.raises(ValueError, match=r"field has a Jacobian that is not finite"):
+        eigenvalues(lambda s: s.abs().sqrt(), REST)
+    with pytest.raises(ValueError, match=r"point = nan"):
+        eigenvalues(bilinear, torch.tensor([0.0, math.nan]))
+    trainer = small_gan(3)
+    with torch.no_grad():
+        next(trainer.generator.parameters())[1] = math.nan
+    with pytest.raises(ValueError, match=r"trainer has a Jacobian .* at \[\[1\]\] of \(3,\)"):
+        jacobian_spectrum(trainer, batch=8)
+
+
+def test_the_spectrum_has_the_instance_noise_of_the_training():
+    """G(z) = θ, a(x) = ψ x at rest: with noise σ, d²/dψ² of D's loss is −σ²/2 (fact 13)."""
+    settings = Settings(loss="minimax", instance_noise=1.2)
+    players = Ensemble(Point, 1), Ensemble(Tilt, 1)
+    trainer = Trainer(*players, Empirical(torch.zeros(4, 1)), normal(1), settings, device="cpu")
+    (found,) = jacobian_spectrum(trainer, batch=100_000)
+    expected = eigenvalues(dirac(noise=1.2), REST)
+    assert all((found - value).abs().min() < 0.01 for value in expected)
+    assert found.real.min() < -0.3
+
+
+def test_the_spectrum_judges_packs():
+    torch.manual_seed(0)
+    networks = mlp(1, 1, width=3, activation="tanh"), mlp(2, 1, width=3, activation="tanh")
+    settings = Settings(batch=16, packing=2)
+    trainer = Trainer(*networks, normal(1), normal(1), settings, device="cpu")
+    found = jacobian_spectrum(trainer, batch=16)
+    assert found.shape == (1, sum(p.numel() for net in networks for p in net.parameters()))
+    assert found.isfinite().all()
+    with pytest.raises(ValueError, match="packing = 2"):
+        jacobian_spectrum(trainer, batch=15)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (lambda: dirac(noise=math.inf), "noise = inf"),
+        (lambda: dirac(r1=True), "r1 = True"),
+        (lambda: flow(bilinear, START, 1.0, -3), "steps = -3"),
+        (lambda: flow(bilinear, START, math.nan, 3), "time = nan"),
+        (lambda: trajectories(bilinear, START, -1), "steps = -1"),
+        (lambda: trajectories(bilinear, START, 2.5), r"steps = 2\.5"),
+        (lambda: trajectories(bilinear, START, 0, rates=(0.1, math.nan)), r"rates\[1\] = nan"),
+        (lambda: trajectories(bilinear, START, 1, rates=0.1), r"rates = 0\.1"),
+        (lambda: trajectories(bilinear, START * math.nan, 1), "starts = nan"),
+        (lambda: consensus(bilinear, math.nan), "weight = nan"),
+        (lambda: jacobian_spectrum(small_gan(1), batch=0), "batch = 0"),
+    ],
+)
+def test_what_is_no_number_is_named(bad: Callable[[], object], message: str):
+    with pytest.raises(ValueError, match=message):
+        bad()

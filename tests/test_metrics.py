@@ -22,6 +22,7 @@ from gan_course.metrics import (
     sliced_wasserstein,
     squared_mmd,
     two_sample_floor,
+    two_sample_test,
 )
 
 
@@ -305,7 +306,7 @@ def test_no_failure_among_a_few_is_not_certainty() -> None:
     [
         (lambda: mean_interval([1.0]), r"values has shape \(1,\)"),
         (lambda: mean_interval(1.0), "at least 2 runs"),
-        (lambda: proportion_interval(5, 4), "successes = 5 of runs = 4"),
+        (lambda: proportion_interval(5, 4), "successes = 5: must be"),
         (lambda: proportion_interval(-1, 4), "successes = -1"),
         (lambda: proportion_interval(0, 0), "runs = 0"),
     ],
@@ -313,3 +314,49 @@ def test_no_failure_among_a_few_is_not_certainty() -> None:
 def test_an_interval_names_bad_arguments(ask: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ask()
+
+
+NAN = torch.full((1, 20, 2), torch.nan)
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda: two_sample_test(NAN, torch.randn(1, 20, 2), 0.5), r"x = nan at \[0, 0, 0\]"),
+        (lambda: squared_mmd(torch.randn(1, 20, 2), NAN, 0.5), "y = nan"),
+        (lambda: squared_mmd(torch.zeros(1, 3, 2), torch.zeros(1, 3, 2), math.inf), "bandwidth ="),
+        (lambda: sliced_wasserstein(NAN, NAN), "x = nan"),
+        (lambda: sliced_wasserstein(torch.zeros(1, 3, 2), torch.zeros(1, 3, 2), True), "= True"),
+        (lambda: sliced_wasserstein(torch.zeros(0, 3, 2), torch.zeros(0, 3, 2)), "no runs"),
+        (lambda: mode_coverage(torch.empty(1, 0, 2), ring().centers, 0.01), "at least 1 of each"),
+        (lambda: mode_coverage(torch.zeros(1, 3, 2), ring().centers, math.inf), "std = inf"),
+        (lambda: nearest_neighbors(torch.zeros(3, 2), torch.zeros(0, 2)), "data has shape"),
+        (lambda: nearest_neighbors(torch.zeros(3, 2), torch.zeros(4, 3)), "the same shape"),
+        (lambda: mode_coverage_of_perfect_samples(ring(), 2.5), r"samples = 2\.5"),
+        (lambda: mode_coverage_of_perfect_samples(ring(), 10**12), "at most 1000000"),
+        (lambda: two_sample_floor(sliced_wasserstein, ring(), 10, True), "runs = True"),
+        (lambda: mean_interval([1.0, 2.0, 3.0], 95), "confidence = 95"),
+        (lambda: mean_interval([1.0, math.nan]), "values = .*finite"),
+        (lambda: mean_interval([None, "a"]), "values = .*must be numbers"),
+        (lambda: mean_interval(torch.empty(0, 3)), r"values has shape \(0, 3\)"),
+        (lambda: proportion_interval(3.7, 10), r"successes = 3\.7"),
+        (lambda: proportion_interval(3, 10, 1.0), r"confidence = 1\.0"),
+        (lambda: proportion_interval(True, 10), "successes = True"),
+    ],
+)
+def test_nonsense_is_refused(ask: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ask()
+
+
+def test_distances_do_not_depend_on_the_unit() -> None:
+    x, y = normals(2, 30, 2), 1 + normals(2, 20, 2, seed=1)
+    for unit in (1e-160, 1e150):
+        for p in (1, 3):
+            ours = [
+                sliced_wasserstein(a * x, a * y, 20, p, Generator().manual_seed(0)) / a
+                for a in (1.0, unit)
+            ]
+            torch.testing.assert_close(*ours)
+        ours = [squared_mmd(a * x, a * y, 0.7 * a) for a in (1.0, unit)]
+        torch.testing.assert_close(*ours)

@@ -105,7 +105,7 @@ def test_mlp_options_add_what_they_name() -> None:
         ({"inputs": 1, "outputs": 0}, "outputs = 0"),
         ({"inputs": 1, "outputs": 1, "width": 0}, "width = 0"),
         ({"inputs": 1, "outputs": 1, "depth": -1}, "depth"),
-        ({"inputs": 1, "outputs": 1, "fourier": -1}, "waves = -1"),
+        ({"inputs": 1, "outputs": 1, "fourier": -1}, "fourier = -1"),
         (
             {"inputs": 1, "outputs": 1, "fourier": 1, "frequencies": (2, 1)},
             r"frequencies = \(2, 1\)",
@@ -299,3 +299,114 @@ def test_solo_is_the_network_itself() -> None:
     assert solo.member(0) is network
     with pytest.raises(ValueError, match="run = 1"):
         solo.member(1)
+
+
+def seen(ensemble: Ensemble, module: nn.Module, x: Tensor) -> int:
+    calls: list[int] = []
+    handle = module.register_forward_hook(lambda *_: calls.append(1))
+    ensemble(x)
+    handle.remove()
+    return len(calls)
+
+
+def test_a_hook_of_an_ensemble_is_called() -> None:
+    many, x = Ensemble(lambda: nn.Sequential(nn.Linear(2, 2), nn.Tanh()), 3), batch(1)
+    plain = many(x)
+    for module in (many.module, many.module[0], many.module[1]):
+        assert seen(many, module, x) == 1
+    doubled = many.module[0].register_forward_hook(lambda _module, _inputs, output: 2 * output)
+    assert not torch.allclose(many(x), plain)
+    doubled.remove()
+    torch.testing.assert_close(many(x), plain)
+
+
+class Counting(nn.Module):
+    """Counts its calls in a buffer: written into, or replaced."""
+
+    def __init__(self, replace: bool) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.zeros(()))
+        self.layer, self.replace = nn.Linear(2, 1), replace
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.replace:
+            self.count = self.count + 1
+        else:
+            self.count += 1
+        return self.layer(x)
+
+
+def test_state_is_kept_or_refused() -> None:
+    many = Ensemble(lambda: Counting(replace=False), RUNS)
+    for _ in range(2):
+        many(batch(1))
+    assert many.module.count.tolist() == [2.0] * RUNS
+    with pytest.raises(ValueError, match="replaces its buffer 'count'"):
+        Ensemble(lambda: Counting(replace=True), RUNS)(batch(1))
+
+
+class Constant(nn.Module):
+    """Keeps numbers of its own outside of parameters and buffers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shift = torch.randn(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.shift
+
+
+ONE = mlp(2, 2)
+WIDTHS = itertools.cycle([8, 9])
+SLOPES = itertools.cycle([0.1, 0.3])
+DEPTHS = itertools.cycle([1, 2])
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: ONE, "share weights: must make a new one at each call"),
+        (lambda: nn.Sequential(ONE[0], nn.Linear(128, 1)), "share weights"),
+        (ONE, "(?s)build = .*: must be a function that makes a network"),
+        (3, "build = 3: must be a function"),
+        (lambda: 3, "build made 3: must make a torch.nn.Module"),
+        (lambda: mlp(2, 2, width=next(WIDTHS)), "differ in 0.out_features: 8 and 9"),
+        (lambda: nn.LeakyReLU(next(SLOPES)), r"differ in negative_slope: 0\.1 and 0\.3"),
+        (lambda: mlp(2, 2, depth=next(DEPTHS)), "differ in"),
+        (Constant, "differ in shift"),
+        (lambda: nn.GRU(2, 2), "GRU, which torch.func.vmap cannot run"),
+        (lambda: nn.Sequential(nn.Linear(2, 2), nn.LSTM(2, 2)), "LSTM"),
+    ],
+)
+def test_what_cannot_be_an_ensemble_is_refused(build: Build, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Ensemble(build, 2)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (lambda: Ensemble(NETWORKS["mlp"], True), "runs = True"),
+        (lambda: Ensemble(NETWORKS["mlp"], 2.0), r"runs = 2\.0"),
+        (lambda: mlp(True, 1), "inputs = True"),
+        (lambda: mlp(2, 1, width=8.0), r"width = 8\.0"),
+        (lambda: mlp(2, 1, fourier=-1), "fourier = -1"),
+        (lambda: mlp(2, 1, batch_norm=1), "batch_norm = 1: must be True or False"),
+        (lambda: mlp(2, 1, activation=None), "activation = None"),
+        (lambda: mlp(2, 1, fourier=2, frequencies=(1.0, float("inf"))), r"frequencies\[1\] = inf"),
+        (lambda: mlp(2, 1, fourier=2, frequencies=3), "frequencies = 3"),
+        (lambda: ensemble("mlp").member(True), "run = True: expected 0 to 2"),
+    ],
+)
+def test_a_count_is_a_whole_number(bad: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        bad()
+
+
+def test_dropout_masks_differ_between_runs() -> None:
+    """One mask for all runs would make a thousand of them one."""
+    torch.manual_seed(0)
+    many = Ensemble(lambda: nn.Dropout(0.5), 4)
+    kept = many(torch.ones(4, 50, 20)).bool()
+    for one, other in itertools.combinations(kept, 2):
+        assert (one == other).double().mean().item() == pytest.approx(0.5, abs=0.08)
