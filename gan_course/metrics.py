@@ -193,7 +193,10 @@ def squared_mmd(x: Tensor, y: Tensor, bandwidth: float) -> Tensor:
     bandwidth = number("bandwidth", bandwidth, above=0)
     first = torch.ones(1, x.shape[1] + y.shape[1], dtype=torch.float64, device=x.device)
     first[:, x.shape[1] :] = 0
-    return torch.cat([_mmd_of_labels(_gram(a, b, bandwidth), first) for a, b in _pairs(x, y)])
+    # Several runs at once, as far as their kernels fit the memory.
+    runs = max(1, 2**22 // first.numel() ** 2)
+    parts = zip(x.split(runs), y.split(runs), strict=True)
+    return torch.cat([_mmd_of_labels(_gram(a, b, bandwidth), first) for a, b in parts]).squeeze(1)
 
 
 def two_sample_test(
@@ -227,8 +230,9 @@ def two_sample_test(
     for a, b in _pairs(x, y):
         shuffled = torch.rand(permutations, points, generator=generator, device=x.device).argsort()
         order = torch.cat([torch.arange(points, device=x.device).unsqueeze(0), shuffled])
-        outcomes.append(_mmd_of_labels(_gram(a, b, bandwidth), (order < size).double()))
-    values = torch.stack(outcomes)
+        gram = _gram(a.unsqueeze(0), b.unsqueeze(0), bandwidth)
+        outcomes.append(_mmd_of_labels(gram, (order < size).double()))
+    values = torch.cat(outcomes)
     # Relabellings that tie with the given one may differ from it in the last digit.
     as_large = values >= values[:, :1] - 1e-12
     return TwoSampleTest(values[:, 0], as_large.double().mean(dim=1))
@@ -396,20 +400,25 @@ def _pairs(x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _gram(x: Tensor, y: Tensor, bandwidth: float) -> Tensor:
-    """The kernel between all points of both samples, its diagonal 0."""
-    pooled = torch.cat([x, y])
+    """The kernel between all points of both samples, ``(runs, points, points)``, diagonal 0."""
+    pooled = torch.cat([x, y], dim=1)
     size = float(pooled.abs().max()) or 1.0  # squares of 1e-160 or 1e160 leave the floats
     apart = torch.cdist(pooled / size, pooled / size, compute_mode="donot_use_mm_for_euclid_dist")
     apart *= size / bandwidth
-    return torch.exp(-apart.square() / 2).fill_diagonal_(0)
+    kernel = torch.exp(-apart.square() / 2)
+    kernel.diagonal(dim1=1, dim2=2).zero_()
+    return kernel
 
 
 def _mmd_of_labels(gram: Tensor, first: Tensor) -> Tensor:
-    """MMD² for each labelling: rows of ``first``, ``(labellings, points)``, 1 where x."""
+    """MMD² of each run for each labelling, shape ``(runs, labellings)``.
+
+    The rows of ``first``, ``(labellings, points)``, are 1 where a point belongs to x.
+    """
     n, m = first.sum(dim=1), (1 - first).sum(dim=1)
-    within_x = ((first @ gram) * first).sum(dim=1)
-    between = first @ gram.sum(dim=1) - within_x
-    within_y = gram.sum() - within_x - 2 * between
+    within_x = ((first @ gram) * first).sum(dim=2)
+    between = gram.sum(dim=1) @ first.T - within_x
+    within_y = gram.sum(dim=(1, 2)).unsqueeze(1) - within_x - 2 * between
     return within_x / (n * (n - 1)) + within_y / (m * (m - 1)) - 2 * between / (n * m)
 
 

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
-import seaborn as sns
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from torch import Tensor
 
 from gan_course.metrics import proportion_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REAL = "#0072B2"
 FAKE = "#D55E00"
@@ -27,11 +30,13 @@ JUDGE = "#00735C"
 INK = "#333333"
 
 #: From generated (orange) through undecided (white) to real (blue).
-BELIEF = sns.blend_palette([FAKE, "#F7F7F7", REAL], as_cmap=True)
+BELIEF = LinearSegmentedColormap.from_list("belief", [FAKE, "#F7F7F7", REAL])
 
 
 def use_style() -> None:
     """Set the book's look for matplotlib and seaborn."""
+    import seaborn as sns  # noqa: PLC0415  # it brings pandas and SciPy, most of a second
+
     sns.set_theme(context="notebook", style="ticks", palette="colorblind", font_scale=0.9)
     mpl.rcParams.update(
         {
@@ -164,13 +169,15 @@ def plot_shares(ax: Axes, frame: pd.DataFrame, event: str, x: str, y: str) -> Ax
         x: the column that goes from left to right.
         y: the column that goes from bottom to top.
     """
+    import seaborn as sns  # noqa: PLC0415
+
     table = partial(frame.pivot_table, index=y, columns=x, values=event)
     sns.heatmap(
         table(aggfunc="mean"),
         annot=table(aggfunc=_percent),
         fmt="",
         annot_kws={"fontsize": "small", "color": "black"},  # legible on all of the colours
-        cmap=sns.blend_palette(["#F7F7F7", FAKE], as_cmap=True),
+        cmap=LinearSegmentedColormap.from_list("share", ["#F7F7F7", FAKE]),
         vmin=0,
         vmax=1,
         cbar=False,

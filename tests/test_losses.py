@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from mpmath import mp
 from numpy import exp, log, mean
 from torch import Tensor
 
@@ -233,3 +235,48 @@ def test_package_never_takes_the_log_of_a_sigmoid():
         if is_unsafe(node)
     ]
     assert found == []
+
+
+#: A cost of one real and one fake logit, as exact as one likes.
+EXACT: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "minimax": (lambda r, f: softplus(-r) + softplus(f), lambda _, f: -softplus(f)),
+    "non-saturating": (lambda r, f: softplus(-r) + softplus(f), lambda _, f: softplus(-f)),
+    "maximum likelihood": (
+        lambda r, f: softplus(-r) + softplus(f),
+        lambda _, f: -mp.exp(min(f, 20)) * (1 + max(f - 20, 0)),
+    ),
+    "least squares": (lambda r, f: ((r - 1) ** 2 + f**2) / 2, lambda _, f: (f - 1) ** 2 / 2),
+    "hinge": (lambda r, f: max(0, 1 - r) + max(0, 1 + f), lambda _, f: -f),
+    "wasserstein": (lambda r, f: f - r, lambda _, f: -f),
+    "relativistic": (lambda r, f: softplus(f - r), lambda r, f: softplus(r - f)),
+}
+FAR = [-1e4, -800.0, -300.0, -50.0, -21.0, -19.5, -3.0, -0.3, 0.0, 0.3, 3.0, 19.5, 21.0, 50.0, 1e4]
+
+
+def softplus(a: Any) -> Any:
+    return mp.log1p(mp.exp(a)) if a < 0 else a + mp.log1p(mp.exp(-a))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("player", PLAYERS)
+def test_values_and_slopes_far_out(name: str, player: str) -> None:
+    """A clamp where nothing is seen at logits of a usual size: digit for digit, up to 1e4."""
+    exact = EXACT[name][PLAYERS.index(player)]
+    other = 0.125
+    for side in (0, 1):
+        at = torch.tensor(FAR, dtype=torch.float64).unsqueeze(-1)
+        rest = torch.full_like(at, other)
+        pair = (at, rest) if side == 0 else (rest, at)
+        value, slope = cost(name, player, *pair), slopes(name, player, *pair)[side].squeeze(-1)
+        with mp.workdps(500):
+
+            def along(a: Any, side: int = side) -> Any:
+                return exact(a, mp.mpf(other)) if side == 0 else exact(mp.mpf(other), a)
+
+            values = [float(along(mp.mpf(a))) for a in FAR]
+            step = mp.mpf(10) ** -20
+            rises = [along(mp.mpf(a) + step) - along(mp.mpf(a) - step) for a in FAR]
+            rates = [float(rise / (2 * step)) for rise in rises]
+        # torch's softplus is a straight line from 20 on: it leaves out e⁻²⁰ = 2e-9.
+        np.testing.assert_allclose(value.numpy(), values, rtol=4e-9, atol=1e-290)
+        np.testing.assert_allclose(slope.numpy(), rates, rtol=4e-9, atol=1e-290)

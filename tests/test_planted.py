@@ -227,6 +227,55 @@ FAULTS = {
         "torch.linspace(0, 2 * math.pi, modes)",
         "test_distributions.py::test_ring_has_eight_distinct_modes_evenly_spaced",
     ),
+    "a cost clamped on both sides": Fault(
+        "losses.py",
+        "fake_logits.clamp(max=EXP_CAP)",
+        "fake_logits.clamp(-EXP_CAP, EXP_CAP)",
+        "test_losses.py::test_values_and_slopes_far_out[generator-maximum likelihood]",
+    ),
+    "a uniform prior on [0, 1]": Fault(
+        "distributions.py",
+        "Uniform(-torch.ones(dim), torch.ones(dim))",
+        "Uniform(torch.zeros(dim), torch.ones(dim))",
+        "test_distributions.py::test_the_constants_of_targets_and_priors",
+    ),
+    "a ring that starts half a mode later": Fault(
+        "distributions.py",
+        "torch.arange(modes) * (",
+        "(torch.arange(modes) + 0.5) * (",
+        "test_distributions.py::test_the_constants_of_targets_and_priors",
+    ),
+    "a spiral with another turn": Fault(
+        "distributions.py",
+        "angle = 2 * math.pi * turns * t",
+        "angle = 2 * math.pi * (turns + 1) * t",
+        "test_distributions.py::test_the_constants_of_targets_and_priors",
+    ),
+    "one dropout mask for all runs": Fault(
+        "networks.py",
+        'randomness="different"',
+        'randomness="same"',
+        "test_networks.py::test_dropout_masks_differ_between_runs",
+    ),
+    "an ensemble without its hooks": Fault(
+        "networks.py",
+        "if batched and not _hooked(module):",
+        "if batched:",
+        "test_networks.py::test_a_hook_of_an_ensemble_is_called",
+    ),
+    "masses unchecked where the result is infinite": Fault(
+        "quadrature.py",
+        "    _check_masses(what, totals)\n    if not sign",
+        "    if not sign and abs(totals[3]) <= INFINITE_MASS:\n"
+        "        _check_masses(what, totals)\n    if not sign",
+        "test_quadrature.py::test_masses_are_checked_before_an_infinity_is_believed",
+    ),
+    "a declared support believed": Fault(
+        "densities.py",
+        "if type(source) is TransformedDistribution:  # it",
+        "if False:  # it",
+        "test_quadrature.py::test_kl_of_awkward_laws[a chain]",
+    ),
     "normal weights in WGAN-GP": Fault(
         "penalties.py",
         "torch.rand(shape",
