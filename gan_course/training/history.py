@@ -107,9 +107,9 @@ class History:
 
     def extend(self, records: Tensor) -> None:
         """Add steps as the trainer measures them, shape ``(steps, quantities, runs)``."""
-        if len(records):
+        if steps := records.shape[0]:
             self._fresh.append(records)
-            self._steps += len(records)
+            self._steps += steps
         if len(self._fresh) == CHUNKS:  # thousands of small tensors are slow to read
             self._joined.append(torch.cat(self._fresh))
             self._fresh = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -131,12 +132,12 @@ class Settings:
         penalties = {own.get(name, name): weight for name, weight in values["penalties"].items()}
         return cls(**{**values, "penalties": penalties})
 
-    @property
+    @cached_property
     def objective(self) -> Loss:
         """The loss itself."""
         return LOSSES[self.loss] if isinstance(self.loss, str) else self.loss
 
-    @property
+    @cached_property
     def charges(self) -> list[tuple[Penalty, float]]:
         """The penalties themselves, each with its weight; those of weight 0 left out."""
         return [

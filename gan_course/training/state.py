@@ -244,12 +244,12 @@ class Player(Weights):
         """
         name, betas = settings.optimiser, settings.betas
         held = (self.weights, self.count, *self.moments)
-        one = self._shared_count(frozen) if name == "Adam" and not rate.dim() else None
-        if one is not None:
+        if name == "Adam" and not rate.dim() and self._in_step(frozen):
             before = [] if frozen is None else [tensor.clone() for tensor in held]
-            count = one + 1
-            fused_adam(self.weights, gradient, self.moments, count=count, betas=betas, rate=rate)
             self.count += 1
+            alive = self.count if frozen is None or self.runs == 1 else self.count[~frozen]
+            count = alive if self.runs == 1 else alive[0]
+            fused_adam(self.weights, gradient, self.moments, count=count, betas=betas, rate=rate)
             if clip:
                 self.weights.clamp_(-clip, clip)
             if frozen is not None:
@@ -265,13 +265,14 @@ class Player(Weights):
             chosen = new if frozen is None else torch.where(frozen_in(frozen, tensor), tensor, new)
             tensor.copy_(chosen)
 
-    def _shared_count(self, frozen: Tensor | None) -> Tensor | None:
-        """The count of all runs that move, where there is one and the host may ask for it."""
+    def _in_step(self, frozen: Tensor | None) -> bool:
+        """Whether as many updates were made of each run that moves, where a host may ask."""
         if self.count.device.type != "cpu" or torch.compiler.is_compiling():
-            return None
-        counts = self.count if frozen is None or self.runs == 1 else self.count[~frozen]
-        alike = self.runs == 1 or len(set(counts.flatten().tolist())) == 1
-        return counts[0, 0] if alike else None
+            return False
+        if self.runs == 1:
+            return True
+        counts = self.count if frozen is None else self.count[~frozen]
+        return len(set(counts.flatten().tolist())) == 1
 
     def forget(self) -> None:
         """Begin with no moments, as another optimiser has to."""

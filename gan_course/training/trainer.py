@@ -214,6 +214,7 @@ class Trainer:
             KeyboardInterrupt: an interrupt came.
         """
         history = History()
+        self.state.adopt()
         with _interrupts() as interrupts:
             self._advance([self._settings], history)
         if interrupts():
@@ -285,7 +286,6 @@ class Trainer:
         Raises:
             NonFiniteError: that step came; it is not written down.
         """
-        self.state.adopt()
         frozen = self.frozen.clone()
         with self._own_chance(), enough_memory(self._settings.batch):
             turns = self._turns(each)
@@ -380,6 +380,7 @@ class Trainer:
         """
         steps = whole("steps", steps, at_least=0)
         history = History(first=self.steps)
+        self.state.adopt()
         quiet = progress is False or (progress is None and "TQDM_DISABLE" in os.environ)
         bar = tqdm(total=steps, disable=quiet, delay=5 if progress is None else 0, leave=False)
         with _interrupts() as interrupts, bar:
@@ -395,6 +396,7 @@ class Trainer:
                     raise
                 if callback is not None:
                     callback(self)
+                    self.state.adopt()
                 bar.update(len(each))
         if interrupts() > 1:
             raise KeyboardInterrupt
