@@ -176,6 +176,15 @@ def bench(rest: list[str]) -> None:
     run([python(*(["bench"] if "--jax" in rest else [])), "benchmarks/run.py", *rest])
 
 
+def gpu(rest: list[str]) -> None:
+    """Run and measure what needs a GPU, with the Python at hand; resumable."""
+    # An environment of ours would have PyTorch's build for the CPU.
+    able = _answers([sys.executable, "-c", "import torch"])
+    run(
+        [sys.executable if able and OWN not in os.environ else python(), "benchmarks/gpu.py", *rest]
+    )
+
+
 def lint(rest: list[str]) -> None:
     """Check style and types: ruff and mypy."""
     interpreter = python("test")
@@ -206,6 +215,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "book": book,
     "figures": figures,
     "bench": bench,
+    "gpu": gpu,
     "lint": lint,
     "clean": clean,
 }

@@ -89,7 +89,7 @@ class Density:
 def _outside(outer: Density, axis: int, place: Array) -> Array:
     """Points beyond the ends of the boxes along one axis, through ``place``: ``(n, dim)``."""
     ends = torch.cat([outer.lower[:, axis], outer.upper[:, axis]])
-    ends = ends[ends.isfinite()].unique().numpy()
+    ends = np.unique(ends[ends.isfinite()].numpy())
     reach = np.maximum(np.abs(ends), 1.0)[:, None] * 2.0 ** np.arange(-40, 40)
     moved = np.concatenate([ends[:, None] - reach, ends[:, None] + reach]).ravel()
     points = np.tile(place, (len(moved), 1))
@@ -116,7 +116,8 @@ def read(name: str, distribution: object) -> Density:
     _check_continuous(name, source)
     dim = math.prod(shape)
     ends = _ends(source)
-    density = Density(source, shape, *(_rows(end, dim) for end in ends), _places(source, dim))
+    lower, upper = (_rows(end, dim) for end in ends)
+    density = Density(source, shape, lower, upper, _places(source, dim))
     _check_log_prob(name, distribution, density)
     if dim == 1 and not len(density.places):
         density = Density(source, shape, density.lower, density.upper, _climb(density))

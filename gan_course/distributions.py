@@ -403,7 +403,7 @@ PRIORS: dict[str, Callable[[int], GaussianMixture | Uniform]] = {
 }
 
 
-def _sizes(shape: Sequence[int]) -> tuple[int, ...]:
+def _sizes(shape: object) -> tuple[int, ...]:
     """How many samples to draw, checked: a size may be 0, and there may be none."""
     if not isinstance(shape, Sequence) or isinstance(shape, str):
         raise ValueError(f"shape = {shown(shape)}: must be a sequence of whole numbers, as (5,)")

@@ -195,7 +195,7 @@ def squared_mmd(x: Tensor, y: Tensor, bandwidth: float) -> Tensor:
     first[:, x.shape[1] :] = 0
     # Several runs at once, as far as their kernels fit the memory.
     runs = max(1, 2**22 // first.numel() ** 2)
-    parts = zip(x.split(runs), y.split(runs), strict=True)
+    parts = zip(torch.split(x, runs), torch.split(y, runs), strict=True)
     return torch.cat([_mmd_of_labels(_gram(a, b, bandwidth), first) for a, b in parts]).squeeze(1)
 
 

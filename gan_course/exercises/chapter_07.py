@@ -31,7 +31,7 @@ def _whole(answer: object, what: str) -> int:
         answer = answer.item()
     if isinstance(answer, bool) or not isinstance(answer, Real) or float(answer) % 1:
         raise Wrong(f"{what} is a whole number, not {answer!r}")
-    return int(answer)
+    return int(float(answer))
 
 
 @specification("07.2")
