@@ -88,8 +88,8 @@ class Density:
 
 def _outside(outer: Density, axis: int, place: Array) -> Array:
     """Points beyond the ends of the boxes along one axis, through ``place``: ``(n, dim)``."""
-    ends = torch.cat([outer.lower[:, axis], outer.upper[:, axis]])
-    ends = np.unique(ends[ends.isfinite()].numpy())
+    sides = torch.cat([outer.lower[:, axis], outer.upper[:, axis]])
+    ends = np.unique(sides[sides.isfinite()].numpy())
     reach = np.maximum(np.abs(ends), 1.0)[:, None] * 2.0 ** np.arange(-40, 40)
     moved = np.concatenate([ends[:, None] - reach, ends[:, None] + reach]).ravel()
     points = np.tile(place, (len(moved), 1))

@@ -350,10 +350,9 @@ def _apply(module: nn.Module, x: Tensor, *label: Tensor) -> Tensor:
         return x
     if isinstance(module, ELEMENTWISE):
         return module(x)  # type: ignore[no-any-return]
-    if type(module) is nn.Linear and x.dim() == 3 and not _hooked(module):
-        if module.bias is not None:
-            return torch.baddbmm(module.bias.unsqueeze(1), x, module.weight.mT)
-        return torch.bmm(x, module.weight.mT)
+    biased = type(module) is nn.Linear and module.bias is not None
+    if isinstance(module, nn.Linear) and biased and x.dim() == 3 and not _hooked(module):
+        return torch.baddbmm(module.bias.unsqueeze(1), x, module.weight.mT)
 
     def one(state: dict[str, Tensor], *inputs: Tensor) -> Tensor:
         return functional_call(module, state, inputs)  # type: ignore[no-any-return]
