@@ -105,7 +105,8 @@ class GaussianMixture:
     @property
     def density(self) -> Distribution:
         """The mixture as a ``torch.distributions`` object."""
-        mixing = Categorical(logits=self.weights.log())  # torch clamps `probs` at 1.2e-7
+        mixing = Categorical(self.weights)
+        mixing.logits = self.weights.log()  # torch's own are clamped at the log of 1.2e-7
         if self.event_shape == (1,):
             return MixtureSameFamily(mixing, Normal(self.centers[:, 0], self.std))
         return MixtureSameFamily(
