@@ -15,6 +15,8 @@ from typing import Any
 from ipywidgets import HTML, Dropdown, FloatSlider, HBox, Image, Layout, VBox
 from matplotlib.figure import Figure
 
+from gan_course.arguments import function, number, shown
+
 #: Lower end, upper end and start of a slider, and where it has few places its step; or the
 #: choices of a menu.
 Control = tuple[float, float, float] | tuple[float, float, float, float] | Sequence[str]
@@ -48,6 +50,12 @@ def explore(
     Raises:
         ValueError: a slider's start lies outside its ends, or its step is not positive.
     """
+    function("draw", draw)
+    if not isinstance(size, Sequence) or isinstance(size, str) or len(size) != 2:
+        raise ValueError(f"size = {shown(size)}: must be two numbers, width and height in inches")
+    size = (number("size", size[0], above=0), number("size", size[1], above=0))
+    if not isinstance(alt, str):
+        raise ValueError(f"alt = {shown(alt)}: must be words")
     widgets = {name: _widget(name, control) for name, control in controls.items()}
     width = Layout(width="100%", max_width=f"{110 * size[0]:.0f}px")
     picture = Image(format="png", layout=width)
@@ -104,7 +112,13 @@ def _widget(name: str, control: Control) -> Any:
     label = name.replace("_", " ")
     style = {"description_width": "initial"}
     if not isinstance(control, tuple):
+        words = isinstance(control, Sequence) and not isinstance(control, str) and len(control)
+        if not words or not all(isinstance(word, str) for word in control):
+            raise ValueError(f"{name} = {shown(control)}: must be (low, high, start) or words")
         return Dropdown(options=list(control), description=label, style=style)
+    if len(control) not in (3, 4):
+        raise ValueError(f"{name} = {shown(control)}: must be (low, high, start) or (…, step)")
+    control = tuple(number(name, end) for end in control)
     low, high, start, step = (*control, (control[1] - control[0]) / 100)[:4]
     if not (low <= start <= high and step > 0):
         raise ValueError(

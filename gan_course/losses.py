@@ -5,11 +5,14 @@ real, everywhere. Then log D = −softplus(−a) and log(1 − D) = −softplus(
 stay finite where ``log(1 − sigmoid(a))`` is −inf (in float32 from a = 16.64 on).
 
 Every function takes logits of shape ``(runs, batch)`` and returns the mean over
-the batch, shape ``(runs,)``, to be *minimised*.
+the batch, shape ``(runs,)``, to be *minimised*. What is no tensor of floats, or empty, is a
+``ValueError``; NaN stays NaN, which the trainer looks for.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +20,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from gan_course.arguments import shown
+
+Cost = Callable[[Any, Tensor], Tensor]
 
 #: Beyond this logit exp is continued by its tangent, so that float32 stays finite.
 EXP_CAP = 20.0
@@ -48,57 +55,85 @@ def _as_it_is(output: Tensor) -> Tensor:
     return output
 
 
+def _of_logits(loss: Cost) -> Cost:
+    """Let a loss name what is wrong with its arguments, before torch says it in its words."""
+    reads_real = "real_logits" in inspect.signature(loss).parameters
+
+    @functools.wraps(loss)
+    def cost(real_logits: Any, fake_logits: Tensor) -> Tensor:
+        checked = {"real_logits": real_logits} if reads_real else {}
+        for name, logits in (checked | {"fake_logits": fake_logits}).items():
+            if not isinstance(logits, Tensor) or not logits.is_floating_point():
+                raise ValueError(f"{name} = {shown(logits)}: must be a tensor of floats")
+            if not logits.numel():
+                raise ValueError(f"{name} has shape {tuple(logits.shape)}: there is nothing in it")
+        return loss(real_logits, fake_logits)
+
+    return cost
+
+
+@_of_logits
 def cross_entropy(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """−E log D(x) − E log(1 − D(G(z))): the negative of V(D, G), Goodfellow et al. 2014, eq. 1."""
     return F.softplus(-real_logits).mean(dim=-1) + F.softplus(fake_logits).mean(dim=-1)
 
 
+@_of_logits
 def minimax_generator(_: Tensor | None, fake_logits: Tensor) -> Tensor:
     """E log(1 − D(G(z))), Goodfellow et al. 2014, eq. 1."""
     return -F.softplus(fake_logits).mean(dim=-1)
 
 
+@_of_logits
 def non_saturating_generator(_: Tensor | None, fake_logits: Tensor) -> Tensor:
     """−E log D(G(z)), Goodfellow et al. 2014, section 3."""
     return F.softplus(-fake_logits).mean(dim=-1)
 
 
+@_of_logits
 def maximum_likelihood_generator(_: Tensor | None, fake_logits: Tensor) -> Tensor:
     """−E exp(logit D(G(z))), Goodfellow 2016, section 3.2.4; linear beyond ``EXP_CAP``."""
     capped = fake_logits.clamp(max=EXP_CAP)
     return -(capped.exp() * (1 + fake_logits - capped)).mean(dim=-1)
 
 
+@_of_logits
 def least_squares_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """½ E (D(x) − 1)² + ½ E D(G(z))², with D the raw output, Mao et al. 2017, eq. 9."""
     return ((real_logits - 1).square().mean(dim=-1) + fake_logits.square().mean(dim=-1)) / 2
 
 
+@_of_logits
 def least_squares_generator(_: Tensor | None, fake_logits: Tensor) -> Tensor:
     """½ E (D(G(z)) − 1)², Mao et al. 2017, eq. 9."""
     return (fake_logits - 1).square().mean(dim=-1) / 2
 
 
+@_of_logits
 def hinge_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """E max(0, 1 − D(x)) + E max(0, 1 + D(G(z))), Lim & Ye 2017; Miyato et al. 2018, eq. 16."""
     return F.relu(1 - real_logits).mean(dim=-1) + F.relu(1 + fake_logits).mean(dim=-1)
 
 
+@_of_logits
 def wasserstein_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """E f(G(z)) − E f(x), the critic's side of Arjovsky et al. 2017, eq. 2."""
     return fake_logits.mean(dim=-1) - real_logits.mean(dim=-1)
 
 
+@_of_logits
 def critic_generator(_: Tensor | None, fake_logits: Tensor) -> Tensor:
     """−E f(G(z)), Arjovsky et al. 2017, eq. 2; the hinge loss shares it (Miyato et al., eq. 17)."""
     return -fake_logits.mean(dim=-1)
 
 
+@_of_logits
 def relativistic_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """−E log σ(f(x) − f(G(z))), pair by pair, Jolicoeur-Martineau 2018, section 4.1."""
     return F.softplus(fake_logits - real_logits).mean(dim=-1)
 
 
+@_of_logits
 def relativistic_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """−E log σ(f(G(z)) − f(x)), pair by pair, Jolicoeur-Martineau 2018, section 4.1."""
     return F.softplus(real_logits - fake_logits).mean(dim=-1)

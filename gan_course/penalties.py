@@ -22,6 +22,8 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from gan_course.arguments import function, shown, tensor
+
 Critic = Callable[[Tensor], Tensor]
 
 
@@ -51,7 +53,20 @@ class Penalty:
             real: samples, shape ``(runs, batch, ...)`` of any rank above two.
             fake: generated samples of the same shape.
             mix: from :func:`mixing_weights`, for a penalty that ``mixes``; drawn if missing.
+
+        Raises:
+            ValueError: the samples do not fit, or there are none; the critic is no function, or
+                its logits do not depend on the samples.
         """
+        function("critic", critic)
+        real = tensor("real", real, "(runs, batch, features, ...)", least=1, finite=False)
+        fake = tensor("fake", fake, "(runs, batch, features, ...)", least=1, finite=False)
+        if real.shape != fake.shape:
+            raise ValueError(
+                f"fake has shape {tuple(fake.shape)}: expected that of real, {tuple(real.shape)}"
+            )
+        if mix is not None and not isinstance(mix, Tensor):
+            raise ValueError(f"mix = {shown(mix)}: must come from mixing_weights")
         if self.mixes and mix is None:
             mix = mixing_weights(real)
         points = self.points(real.detach(), fake.detach(), mix).requires_grad_()
@@ -72,12 +87,18 @@ def gradient_norm(critic: Critic, points: Tensor) -> Tensor:
 
     The samples of a batch must not influence one another's logits (no batch norm in D).
     """
+    function("critic", critic)
+    points = tensor("points", points, "(runs, batch, features, ...)", least=1, finite=False)
     points = points.detach().requires_grad_()
     return slope_norm(critic(points), points)
 
 
 def slope_norm(logits: Tensor, points: Tensor) -> Tensor:
     """:func:`gradient_norm` from logits ``(runs, batch)`` and the points they were made from."""
+    if not isinstance(logits, Tensor) or not logits.requires_grad:
+        raise ValueError(
+            f"critic returned {shown(logits)}: must compute its logits from the samples with torch"
+        )
     # Each logit depends on its own sample only, so the sum's gradient holds all of them.
     (slopes,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
     # vector_norm has gradient 0 at 0, where the root of a sum of squares has NaN.
@@ -96,7 +117,11 @@ def mixing_weights(real: Tensor, generator: Generator | None = None) -> Tensor:
 
     Returns:
         One weight for each sample, shape ``(runs, batch, 1, ...)``.
+
+    Raises:
+        ValueError: ``real`` has no runs or no batch.
     """
+    real = tensor("real", real, "(runs, batch, ...)", finite=False)
     shape = real.shape[:2] + (1,) * (real.dim() - 2)
     return torch.rand(shape, generator=generator, device=real.device, dtype=real.dtype)
 

@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from torch import Tensor
 
+from gan_course.arguments import function, number, shown, tensor, whole
 from gan_course.metrics import proportion_interval
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ def plot_samples(
     ax: Axes, real: Tensor | None, fake: Tensor | None, window: tuple[float, float] | None = None
 ) -> Axes:
     """Scatter 2-D samples, each of shape ``(samples, 2)``; real as dots, generated as crosses."""
+    for name, samples in {"real": real, "fake": fake}.items():
+        if samples is not None:
+            _check_points(name, samples)
     if real is not None:
         x, y = real.cpu().T
         ax.scatter(x, y, s=6, color=REAL, alpha=0.5, linewidths=0, label="real")
@@ -89,9 +93,16 @@ def plot_belief(
         window: lower and upper end of both axes.
         resolution: points a side.
     """
+    function("discriminate", discriminate)
+    window, resolution = _ends(window), whole("resolution", resolution, at_least=2, at_most=4000)
     axis = torch.linspace(*window, resolution)
     points = torch.cartesian_prod(axis, axis)
-    belief = discriminate(points).detach().cpu().reshape(resolution, resolution).T.numpy()
+    belief = discriminate(points).detach().cpu()
+    if belief.numel() != len(points):
+        raise ValueError(
+            f"discriminate returned shape {tuple(belief.shape)}: expected ({len(points)},)"
+        )
+    belief = belief.reshape(resolution, resolution).T.numpy()
     half = float(axis[1] - axis[0]) / 2  # a pixel is centred on its point
     extent = (window[0] - half, window[1] + half)
     ax.imshow(
@@ -196,6 +207,10 @@ def _percent(events: pd.Series[bool]) -> str:
 
 def plot_images(ax: Axes, images: Tensor, columns: int = 8, title: str | None = None) -> Axes:
     """Tile images of shape ``(images, 1, height, width)``, values −1 (black) to 1 (white)."""
+    images = tensor("images", images, "(images, 1, height, width)", least=1, finite=False)
+    if images.shape[1] != 1:
+        raise ValueError(f"images has shape {tuple(images.shape)}: expected one channel")
+    columns = whole("columns", columns, at_least=1)
     rows = -(-len(images) // columns)
     height, width = images.shape[-2:]
     # One pixel of frame between the tiles.
@@ -211,12 +226,15 @@ def plot_images(ax: Axes, images: Tensor, columns: int = 8, title: str | None = 
 
 def legend_below(ax: Axes, columns: int = 3) -> Axes:
     """Put the axis's legend under it, out of the way of the data."""
+    columns = whole("columns", columns, at_least=1)
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=columns)
     return ax
 
 
 def panels(count: int, width: float = 2.6, height: float = 2.6) -> Sequence[Axes]:
     """Make a row of axes of equal size."""
+    count = whole("count", count, at_least=1, at_most=100)
+    width, height = number("width", width, above=0), number("height", height, above=0)
     _, axes = plt.subplots(1, count, figsize=(width * count, height), squeeze=False)
     return list(axes[0])
 
@@ -224,5 +242,22 @@ def panels(count: int, width: float = 2.6, height: float = 2.6) -> Sequence[Axes
 def _square(ax: Axes, window: tuple[float, float] | None) -> Axes:
     ax.set_aspect("equal")
     if window is not None:
+        window = _ends(window)
         ax.set(xlim=window, ylim=window)
     return ax
+
+
+def _ends(window: object) -> tuple[float, float]:
+    """Lower and upper end of an axis."""
+    if not isinstance(window, Sequence) or isinstance(window, str) or len(window) != 2:
+        raise ValueError(f"window = {shown(window)}: must be two numbers, (low, high)")
+    low, high = (number("window", end) for end in window)
+    if not low < high:
+        raise ValueError(f"window = {shown(window)}: must be (low, high), low < high")
+    return low, high
+
+
+def _check_points(name: str, samples: object) -> None:
+    found = tensor(name, samples, "(samples, 2)", finite=False)
+    if not isinstance(samples, Tensor) or found.shape[1] != 2:
+        raise ValueError(f"{name} = {shown(samples)}: must be a tensor of shape (samples, 2)")
