@@ -22,6 +22,9 @@ from torch.distributions import Categorical, Distribution, Independent, MixtureS
 
 from gan_course.arguments import flag, function, number, shown, tensor, whole
 
+#: More dimensions or modes than this are a slip, which would fill the memory without a word.
+_MOST = 10**6
+
 Points = Tensor | Sequence[float] | Sequence[Sequence[float]]
 
 
@@ -146,6 +149,8 @@ class GaussianMixture:
     def log_prob(self, x: Tensor) -> Tensor:
         """Log density in nats at ``x``, shape ``(..., dim)`` to ``(...)``."""
         x = _points(x, self.event_shape)
+        if not x.numel():  # torch cannot take none
+            return x.new_zeros(x.shape[:-1])
         return self.density.log_prob(x.squeeze(-1) if self.event_shape == (1,) else x)
 
     def to(self, device: torch.device | str) -> GaussianMixture:
@@ -207,6 +212,8 @@ class Uniform:
     def log_prob(self, x: Tensor) -> Tensor:
         """Log density in nats at ``x``, shape ``(..., dim)`` to ``(...)``; −inf outside."""
         x = _points(x, self.event_shape)
+        if not x.numel():  # torch cannot take none
+            return x.new_zeros(x.shape[:-1])
         return self.density.log_prob(x.squeeze(-1) if self.event_shape == (1,) else x)
 
     def to(self, device: torch.device | str) -> Uniform:
@@ -304,12 +311,12 @@ class Labelled:
 
 def normal(dim: int = 2) -> GaussianMixture:
     """The standard normal, the usual prior on z."""
-    return GaussianMixture(torch.zeros(1, whole("dim", dim, at_least=1)), 1.0)
+    return GaussianMixture(torch.zeros(1, whole("dim", dim, at_least=1, at_most=_MOST)), 1.0)
 
 
 def uniform(dim: int = 2) -> Uniform:
     """The uniform prior on [−1, 1] in each dimension."""
-    dim = whole("dim", dim, at_least=1)
+    dim = whole("dim", dim, at_least=1, at_most=_MOST)
     return Uniform(-torch.ones(dim), torch.ones(dim))
 
 
@@ -329,7 +336,10 @@ def codebook(dim: int = 64, codes: int = 256, std: float = 0.02) -> GaussianMixt
     Raises:
         ValueError: there are fewer than two codes, or the width is not between 0 and 1.
     """
-    dim, codes = whole("dim", dim, at_least=1), whole("codes", codes, at_least=2)
+    dim, codes = (
+        whole("dim", dim, at_least=1, at_most=_MOST),
+        whole("codes", codes, at_least=2, at_most=_MOST),
+    )
     std = number("std", std, above=0, below=1)
     centers = torch.randn(codes, dim, generator=Generator().manual_seed(0))
     centers = (centers - centers.mean(dim=0)) / centers.std(dim=0, correction=0)
@@ -338,7 +348,10 @@ def codebook(dim: int = 64, codes: int = 256, std: float = 0.02) -> GaussianMixt
 
 def ring(modes: int = 8, radius: float = 1.0, std: float = 0.01) -> GaussianMixture:
     """Gaussians evenly spaced on a circle; the defaults are PacGAN's (Lin et al. 2018, §4.1)."""
-    modes, radius = whole("modes", modes, at_least=1), number("radius", radius, above=0)
+    modes, radius = (
+        whole("modes", modes, at_least=1, at_most=_MOST),
+        number("radius", radius, above=0, at_most=1e30),
+    )
     # arange, not linspace(0, 2π, modes), whose last point doubles the first.
     angle = torch.arange(modes) * (2 * math.pi / modes)
     return GaussianMixture(radius * torch.stack([angle.cos(), angle.sin()], dim=-1), std)
@@ -346,7 +359,10 @@ def ring(modes: int = 8, radius: float = 1.0, std: float = 0.01) -> GaussianMixt
 
 def grid(side: int = 5, spacing: float = 2.0, std: float = 0.05) -> GaussianMixture:
     """Gaussians on a square grid around 0; the defaults are PacGAN's (Lin et al. 2018, §4.1)."""
-    side, spacing = whole("side", side, at_least=1), number("spacing", spacing, above=0)
+    side, spacing = (
+        whole("side", side, at_least=1, at_most=1000),
+        number("spacing", spacing, above=0, at_most=1e30),
+    )
     axis = spacing * (torch.arange(side) - (side - 1) / 2)
     return GaussianMixture(torch.cartesian_prod(axis, axis), std)
 
@@ -360,7 +376,7 @@ def two_moons(std: float = 0.08) -> GaussianMixture:
 
 def spiral(turns: float = 1.5, std: float = 0.05) -> GaussianMixture:
     """An Archimedean spiral from the centre to radius 1, blurred by a Gaussian."""
-    turns = number("turns", turns)
+    turns = number("turns", turns, at_least=-1e6, at_most=1e6)
     # Equal steps in t² are nearly equal steps along the curve.
     t = torch.linspace(0.02, 1, 150).sqrt()
     angle = 2 * math.pi * turns * t
@@ -408,7 +424,7 @@ def _sizes(shape: object) -> tuple[int, ...]:
     """How many samples to draw, checked: a size may be 0, and there may be none."""
     if not isinstance(shape, Sequence) or isinstance(shape, str):
         raise ValueError(f"shape = {shown(shape)}: must be a sequence of whole numbers, as (5,)")
-    return tuple(whole("shape", size, at_least=0) for size in shape)
+    return tuple(whole("shape", size, at_least=0, at_most=2**31) for size in shape)
 
 
 def _points(x: object, event_shape: torch.Size) -> Tensor:
@@ -418,6 +434,8 @@ def _points(x: object, event_shape: torch.Size) -> Tensor:
         raise ValueError(
             f"x has shape {tuple(found.shape)}: expected (..., {', '.join(map(str, event_shape))})"
         )
+    if bool(found.isnan().any()):
+        raise ValueError(f"x = {shown(found)}: must be numbers, and some are NaN")
     return found
 
 
@@ -457,6 +475,8 @@ def pushforward_density(
     function("generator", generator)
     x = tensor("x", x, "(points)")
     resolution = whole("resolution", resolution, at_least=2, at_most=10**7)
+    if not hasattr(prior, "event_shape"):
+        raise ValueError(f"prior = {shown(prior)}: must be a GaussianMixture or a Uniform")
     if prior.event_shape != (1,):
         raise ValueError(f"prior has event shape {tuple(prior.event_shape)}: expected (1,)")
     z = torch.linspace(*prior.window, resolution, dtype=torch.float32)

@@ -129,6 +129,7 @@ def simultaneous(
     Raises:
         ValueError: ``k`` is not 1, or a rate is negative or not finite.
     """
+    function("field", field)
     if whole("k", k, at_least=1) != 1:
         raise ValueError(f"k = {k!r}: more discriminator steps need the alternating update")
     state = _as_state("state", state)
@@ -149,7 +150,8 @@ def alternating(
     Raises:
         ValueError: ``k`` is below 1, or a rate is negative or not finite.
     """
-    k = whole("k", k, at_least=1)
+    function("field", field)
+    k = whole("k", k, at_least=1, at_most=10**4)
     state = _as_state("state", state)
     rate = state.new_tensor(_two_rates(rates))
     for player in [*[_ONLY_D] * k, _ONLY_G]:
@@ -191,7 +193,7 @@ def trajectories(
     states = [tensor("starts", starts, "(starts, 2)", least=1)]
     _check_two("starts", states[0])
     play(field, states[0], rates, k)  # a wrong rate is named for no steps, too
-    for _ in range(whole("steps", steps, at_least=0)):
+    for _ in range(whole("steps", steps, at_least=0, at_most=10**7)):
         states.append(play(field, states[-1], rates, k))
     return torch.stack(states)
 
@@ -212,10 +214,10 @@ def flow(field: Field, starts: Tensor, time: float, steps: int) -> Tensor:
         ValueError: the time is not finite, there are no steps, or the starts are no states.
     """
     function("field", field)
-    steps = whole("steps", steps, at_least=1)
+    steps = whole("steps", steps, at_least=1, at_most=10**7)
     states = [tensor("starts", starts, "(starts, 2)", least=1)]
     _check_two("starts", states[0])
-    h = number("time", time) / steps
+    h = number("time", time, at_least=-1e9, at_most=1e9) / steps
     for _ in range(steps):
         at = states[-1]
         v1 = field(at)
@@ -239,7 +241,8 @@ def _check_two(name: str, state: Tensor) -> None:
 
 
 def _two_rates(rates: object) -> tuple[float, float]:
-    if not isinstance(rates, Sequence | Tensor | np.ndarray) or len(rates) != 2:
+    rates = rates.tolist() if isinstance(rates, Tensor | np.ndarray) else rates
+    if not isinstance(rates, Sequence) or len(rates) != 2:
         raise ValueError(f"rates = {shown(rates)}: two numbers, the generator's and D's")
     return (number("rates[0]", rates[0], at_least=0), number("rates[1]", rates[1], at_least=0))
 
@@ -258,6 +261,8 @@ def jacobian(field: Field, point: Tensor) -> Tensor:
     """
     function("field", field)
     point = tensor("point", point, "(n, ...)", least=1)
+    if point.dtype in (torch.float16, torch.bfloat16):  # in which LAPACK knows no matrices
+        point = point.float()
     n = point.shape[-1]
     matrices: Tensor = vmap(jacrev(field))(point.reshape(-1, n))
     return matrices.reshape(*point.shape, n)

@@ -57,6 +57,7 @@ def _as_it_is(output: Tensor) -> Tensor:
 
 def _of_logits(loss: Cost) -> Cost:
     """Let a loss name what is wrong with its arguments, before torch says it in its words."""
+    pairs = loss.__name__.startswith("relativistic")
     reads_real = "real_logits" in inspect.signature(loss).parameters
 
     @functools.wraps(loss)
@@ -67,6 +68,11 @@ def _of_logits(loss: Cost) -> Cost:
                 raise ValueError(f"{name} = {shown(logits)}: must be a tensor of floats")
             if not logits.numel():
                 raise ValueError(f"{name} has shape {tuple(logits.shape)}: there is nothing in it")
+        if pairs and real_logits.shape != fake_logits.shape:
+            raise ValueError(
+                f"fake_logits has shape {tuple(fake_logits.shape)}: expected that of real_logits, "
+                f"{tuple(real_logits.shape)}, which it is compared with"
+            )
         return loss(real_logits, fake_logits)
 
     return cost

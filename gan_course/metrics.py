@@ -60,6 +60,8 @@ def mode_coverage(
     one_of("histogram", histogram, ["all", "high quality"])
     samples = tensor("samples", samples, "(...)", finite=False)
     centers = tensor("centers", centers, "(...)")
+    if samples.dtype in (torch.float16, torch.bfloat16):  # in which torch knows no distances
+        samples = samples.float()
     sizes = samples.shape, centers.shape
     fits = samples.dim() == 3 and centers.dim() == 2 and samples.shape[-1] == centers.shape[-1]
     if not fits or not all(math.prod(size) for size in sizes):
@@ -104,6 +106,8 @@ def mode_coverage_of_perfect_samples(target: GaussianMixture, samples: int) -> M
             deviations apart, not of one width, or not modes at all.
     """
     samples = whole("samples", samples, at_least=1, at_most=10**6)
+    if not isinstance(target, GaussianMixture):
+        raise ValueError(f"target = {shown(target)}: must be a GaussianMixture")
     std = float(target.std[0])
     apart = float(torch.pdist(target.centers).min()) if len(target.centers) > 1 else math.inf
     if target.modes is None or bool((target.std != std).any()) or apart < 10 * std:
@@ -147,6 +151,8 @@ def nearest_neighbors(samples: Tensor, data: Tensor) -> tuple[Tensor, Tensor]:
             f"samples {tuple(samples.shape)}, data {tuple(data.shape)}: "
             "expected the same shape of each sample"
         )
+    if samples.dtype in (torch.float16, torch.bfloat16):
+        samples = samples.float()
     data = data.to(samples)
     return _nearest(samples.flatten(1), data.flatten(1))
 
@@ -224,7 +230,7 @@ def two_sample_test(
     """
     x, y = _as_pair(x, y, least=2)
     bandwidth = number("bandwidth", bandwidth, above=0)
-    permutations = whole("permutations", permutations, at_least=1)
+    permutations = whole("permutations", permutations, at_least=1, at_most=10**6)
     size, points = x.shape[1], x.shape[1] + y.shape[1]
     outcomes = []
     for a, b in _pairs(x, y):
@@ -267,7 +273,7 @@ def sliced_wasserstein(
             or ``p`` is not from 1 to 100.
     """
     x, y = _as_pair(x, y, least=1)
-    projections = whole("projections", projections, at_least=1)
+    projections = whole("projections", projections, at_least=1, at_most=10**6)
     p = number("p", p, at_least=1, at_most=100)
     normal = torch.randn(
         x.shape[2], projections, generator=generator, dtype=torch.float64, device=x.device
@@ -323,7 +329,12 @@ def two_sample_floor(
         ValueError: ``samples`` or ``runs`` is below 1, or ``distance`` cannot be called.
     """
     function("distance", distance)
-    samples, runs = whole("samples", samples, at_least=1), whole("runs", runs, at_least=1)
+    if not hasattr(source, "sample"):
+        raise ValueError(f"source = {shown(source)}: must have a sample(shape, generator)")
+    samples, runs = (
+        whole("samples", samples, at_least=1, at_most=10**6),
+        whole("runs", runs, at_least=1, at_most=10**6),
+    )
     return distance(*(source.sample((runs, samples), generator) for _ in range(2)))
 
 
@@ -360,7 +371,7 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     confidence = number("confidence", confidence, above=0, below=1)
     try:
         array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise ValueError(f"values = {shown(values)}: must be numbers, (..., runs)") from None
     if not np.isfinite(array).all():
         raise ValueError(f"values = {shown(values)}: must be finite numbers")
@@ -384,7 +395,7 @@ def proportion_interval(successes: int, runs: int, confidence: float = 0.95) -> 
         ValueError: ``successes`` is no whole number from 0 to ``runs``, there are no runs, or
             the confidence is not between 0 and 1.
     """
-    runs = whole("runs", runs, at_least=1)
+    runs = whole("runs", runs, at_least=1, at_most=10**15)
     successes = whole("successes", successes, at_least=0, at_most=runs)
     confidence = number("confidence", confidence, above=0, below=1)
     from scipy import stats  # noqa: PLC0415  # half a second

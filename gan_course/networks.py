@@ -15,6 +15,9 @@ from torch.nn.utils import parametrize
 
 from gan_course.arguments import flag, number, one_of, shown, whole
 
+#: More runs or units than this are a slip, which would fill the memory without a word.
+_MOST = 10**6
+
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "leaky relu": lambda: nn.LeakyReLU(0.2),
@@ -54,9 +57,15 @@ def mlp(
         ValueError: a size is no whole number or too small, a switch is neither ``True`` nor
             ``False``, the activation is unknown, or the frequencies are not in order.
     """
-    inputs, outputs = whole("inputs", inputs, at_least=1), whole("outputs", outputs, at_least=1)
-    width, depth = whole("width", width, at_least=1), whole("depth", depth, at_least=0)
-    fourier = whole("fourier", fourier, at_least=0)
+    inputs, outputs = (
+        whole("inputs", inputs, at_least=1, at_most=_MOST),
+        whole("outputs", outputs, at_least=1, at_most=_MOST),
+    )
+    width, depth = (
+        whole("width", width, at_least=1, at_most=_MOST),
+        whole("depth", depth, at_least=0, at_most=1000),
+    )
+    fourier = whole("fourier", fourier, at_least=0, at_most=_MOST)
     one_of("activation", activation, ACTIVATIONS)
     batch_norm, spectral_norm = flag("batch_norm", batch_norm), flag("spectral_norm", spectral_norm)
     minibatch_std = flag("minibatch_std", minibatch_std)
@@ -182,7 +191,7 @@ class Ensemble(nn.Module):
 
     def __init__(self, build: Callable[[], nn.Module], runs: int) -> None:
         super().__init__()
-        runs = whole("runs", runs, at_least=1)
+        runs = whole("runs", runs, at_least=1, at_most=_MOST)
         if isinstance(build, nn.Module) or not callable(build):
             raise ValueError(
                 f"build = {shown(build)}: must be a function that makes a network at each call, "
@@ -201,13 +210,21 @@ class Ensemble(nn.Module):
         What else a network of your own takes, such as a label, has shape ``(runs, batch)``.
         """
         for each in (x, *label):
+            if not isinstance(each, Tensor):
+                raise ValueError(f"x = {shown(each)}: must be a tensor ({self.runs}, batch, ...)")
             if each.dim() < 2 or each.shape[0] != self.runs:
                 raise ValueError(
                     f"x has shape {tuple(each.shape)}: expected ({self.runs}, batch, ...)"
                 )
         if not (self._seen or torch.compiler.is_compiling()):
             self._check_state(x, *label)
-        return _apply(self.module, x, *label)
+        try:
+            return _apply(self.module, x, *label)
+        except RuntimeError as error:
+            dtypes = {tensor.dtype for tensor in self.parameters()}
+            if dtypes and x.dtype not in dtypes:
+                raise ValueError(f"x has dtype {x.dtype}: expected {dtypes.pop()}") from error
+            raise
 
     def _check_state(self, *inputs: Tensor) -> None:
         """Refuse a buffer that ``forward`` replaces: outside of it, the old one stays."""

@@ -210,7 +210,7 @@ def plot_images(ax: Axes, images: Tensor, columns: int = 8, title: str | None = 
     images = tensor("images", images, "(images, 1, height, width)", least=1, finite=False)
     if images.shape[1] != 1:
         raise ValueError(f"images has shape {tuple(images.shape)}: expected one channel")
-    columns = whole("columns", columns, at_least=1)
+    columns = whole("columns", columns, at_least=1, at_most=1000)
     rows = -(-len(images) // columns)
     height, width = images.shape[-2:]
     # One pixel of frame between the tiles.

@@ -43,6 +43,8 @@ _PANELS = 40_000
 _NEXT_TO_NOTHING = 1e-250
 # How often a piece of the line is halved that has a jump: as often as it can be.
 _SPLITS = 60
+# More pieces than this with a jump at once are no jumps: the tolerance is out of reach.
+_JUMPS = 100
 
 
 class IntegrationError(ArithmeticError):
@@ -359,10 +361,17 @@ def cdf_distance(what: str, p: Density, q: Density, tolerance: float) -> float:
         jumps = (off > tolerance) & (off * pieces.width > tolerance / 10)
         if not jumps.any():
             return _area(what, pieces, gap, tolerance)
+        if jumps.sum() > _JUMPS:
+            break
         middle = pieces.x(0.5)[jumps]
         pieces = Pieces(np.sort(np.concatenate([pieces.edges, middle])), p, q)
         masses = pieces.integrals(what, channels, tolerance)
-    raise IntegrationError(what, "a density jumps inside its support", float(off.max()), tolerance)
+    raise IntegrationError(
+        what,
+        "a density jumps inside its support, or too much is asked",
+        float(off.max()),
+        tolerance,
+    )
 
 
 def _area(what: str, pieces: Pieces, gap: Callable[[Any], Array], tolerance: float) -> float:

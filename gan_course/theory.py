@@ -306,6 +306,8 @@ def value(
         IntegrationError: as in :func:`f_divergence`.
     """
     first, second = read_pair(p, q)
+    if not isinstance(discriminator, Discriminator):
+        function("discriminator", discriminator)
 
     def integrand(points: Tensor, log_p: Tensor, log_q: Tensor) -> Tensor:
         log_d, log_not_d = _log_odds(discriminator, points.reshape(-1, *first.event_shape))
