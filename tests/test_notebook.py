@@ -153,7 +153,8 @@ def test_normal_cells_are_untouched(run: Run) -> None:
     assert shown == [["42"], [], [], ["0\n1\n"], ["'awaited'"]]
     assert [errors(cell) for cell in cells[5:9]] == [[], [], [], []]
     assert errors(cells[9]) == ["ZeroDivisionError"]
-    assert errors(cells[11]) == ["SyntaxError"]
+    # Python 3.13 has a kind of its own for what ends too early.
+    assert errors(cells[11]) in (["SyntaxError"], ["_IncompleteInputError"])
     assert texts(cells[12]) == ["'fine'"]
 
 
