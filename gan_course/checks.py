@@ -6,62 +6,256 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
 
 
-def _array(value: object) -> np.ndarray:
-    if isinstance(value, torch.Tensor):
-        value = value.detach().cpu()
-    return np.asarray(value, dtype=np.float64)
+@dataclass(frozen=True)
+class Record:
+    """What a check that held has seen: how near to failing it was, and what else would pass.
+
+    Attributes:
+        claim: its words.
+        kind: ``close``, ``interval``, ``bounds``, ``order`` or ``number``.
+        bound: what was asked, in words.
+        value: what was measured, where it was nearest to failing.
+        slack: from there to the bound, in units of the tolerance (``close``, ``number``), of
+            the interval's half-width, of the gap between two bounds or of the one bound, or of
+            the largest step of a sequence. At 0 it fails.
+        also: which other values it would let pass: ``0``, ``opposite sign``. A claim that
+            something *is* 0 means both.
+    """
+
+    claim: str
+    kind: str
+    bound: str
+    value: float
+    slack: float
+    also: tuple[str, ...] = ()
 
 
-def check(claim: str, value: object, expected: object, atol: float = 0.0) -> None:
-    """Assert that ``|value − expected| ≤ atol`` everywhere, and say so in one line.
+#: What has been checked since the library was imported.
+RECORDS: list[Record] = []
+
+_MISSING: Any = object()
+
+
+def check(
+    claim: str,
+    value: object,
+    expected: object = _MISSING,
+    atol: float = 0.0,
+    *,
+    above: object = None,
+    below: object = None,
+    excludes: float | None = None,
+    contains: float | None = None,
+    order: str | None = None,
+    finite: bool = True,
+) -> None:
+    """Assert what the text says, and say so in one line. It asks for one of these.
+
+    - ``check(claim, value, expected, atol)``: ``|value − expected| ≤ atol`` everywhere.
+    - ``check(claim, value, above=a, below=b)``: ``a < value < b`` everywhere; either may be
+      left out. Of an interval, all must lie there.
+    - ``check(claim, interval, excludes=c)``, ``contains=c``: ``c`` lies outside, or inside.
+    - ``check(claim, sequence, order="increasing")``, or ``"decreasing"``: strictly.
 
     The printed line holds the claim, the expectation and the tolerance, never
     the measured value: it is the same on every machine.
 
     Args:
         claim: what the text says, in words.
-        value: what was measured: a number, a truth value, an array or a tensor.
+        value: what was measured: a number, a truth value, an array or a tensor. An interval
+            is a pair ``(low, high)``, or has these attributes.
         expected: what the text claims; a shape that broadcasts to that of ``value``.
         atol: the largest absolute difference allowed, on either side.
+        above: every value is larger; a shape that broadcasts to that of ``value``.
+        below: every value is smaller.
+        excludes: a number outside the interval, its ends included.
+        contains: a number inside the interval.
+        order: of a sequence of at least two.
+        finite: whether a value above or below a bound must be finite. NaN never passes.
 
     Raises:
-        ValueError: ``atol`` is negative, infinite or not a number.
+        ValueError: the expectation says nothing: none or several are given, or ``atol`` is
+            negative, infinite or not a number.
         AssertionError: the claim does not hold; the message has both values.
     """
+    asked = [
+        name
+        for name, given in {
+            "expected": expected is not _MISSING,
+            "above or below": above is not None or below is not None,
+            "excludes": excludes is not None,
+            "contains": contains is not None,
+            "order": order is not None,
+        }.items()
+        if given
+    ]
+    if len(asked) != 1:
+        raise ValueError(
+            f"{' and '.join(asked) or 'nothing'} given: a check asks for one of "
+            "expected, above or below, excludes, contains, order"
+        )
     if not 0 <= atol < np.inf:
         raise ValueError(f"atol = {atol!r}: a tolerance is a finite number ≥ 0")
-    measured, claimed = _array(value), _array(expected)
+    if asked == ["expected"]:
+        _check_close(claim, _array(value), _array(expected), atol)
+    elif asked == ["above or below"]:
+        _check_bounds(claim, _ends(value), above, below, finite)
+    elif asked == ["order"]:
+        _check_order(claim, _array(value), str(order))
+    elif excludes is not None:
+        _check_interval(claim, _ends(value), float(excludes), "excludes")
+    elif contains is not None:
+        _check_interval(claim, _ends(value), float(contains), "contains")
+
+
+def _array(value: object) -> Array:
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+    return np.asarray(value, dtype=np.float64)
+
+
+def _ends(value: object) -> Array:
+    """An interval's ends; what is no interval as it is."""
+    if hasattr(value, "low") and hasattr(value, "high"):
+        value = (_array(value.low), _array(value.high))
+    if isinstance(value, (tuple, list)):
+        return np.stack([_array(part) for part in value]) if value else np.empty(0)
+    return _array(value)
+
+
+def _fail(claim: str, problem: str) -> NoReturn:
+    raise AssertionError(f"✗ {claim}: {problem}")
+
+
+def _needs(claim: str, measured: Array, *bounds: Array) -> None:
     if measured.size == 0:
-        raise AssertionError(f"✗ {claim}: there is nothing to check, the value is empty")
-    try:
-        np.broadcast_to(claimed, measured.shape)
-    except ValueError:
-        raise AssertionError(
-            f"✗ {claim}: measured shape {measured.shape}, expected {claimed.shape}"
-        ) from None
+        _fail(claim, "there is nothing to check, the value is empty")
+    for bound in bounds:
+        try:
+            np.broadcast_to(bound, measured.shape)
+        except ValueError:
+            _fail(claim, f"measured shape {measured.shape}, expected {bound.shape}")
+
+
+def _held(
+    claim: str, kind: str, bound: str, *, at: Array, slack: Array, others: Mapping[str, bool]
+) -> None:
+    """Print the line of a claim that holds, and record how near it was to failing."""
+    slack, at = (np.atleast_1d(part).ravel() for part in np.broadcast_arrays(slack, at))
+    worst = int(slack.argmin())
+    also = tuple(name for name, passes in others.items() if passes)
+    RECORDS.append(Record(claim, kind, bound, float(at[worst]), float(slack[worst]), also))
+    print(f"✓ {claim}{'' if bound[:1] in ('', ' ') else ': '}{bound}")
+
+
+def _check_close(claim: str, measured: Array, claimed: Array, atol: float) -> None:
+    _needs(claim, measured, claimed)
+
     # Equal infinities agree; NaN never does.
-    with np.errstate(invalid="ignore"):
-        agree = (np.abs(measured - claimed) <= atol) | (measured == claimed)
-    if not agree.all():
-        raise AssertionError(
-            f"✗ {claim}: measured {measured if measured.size <= 8 else measured[~agree][:8]}, "
-            f"expected {claimed if claimed.size <= 8 else '(array)'} ± {atol:g}"
+    def agree(value: Array) -> NDArray[np.bool_]:
+        with np.errstate(invalid="ignore"):
+            return np.asarray((np.abs(value - claimed) <= atol) | (value == claimed))
+
+    if not (holds := agree(measured)).all():
+        _fail(
+            claim,
+            f"measured {measured if measured.size <= 8 else measured[~holds][:8]}, "
+            f"expected {claimed if claimed.size <= 8 else '(array)'} ± {atol:g}",
         )
-    print(f"✓ {claim}{_expectation(claimed, atol)}")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        slack = np.where(measured == claimed, 1, 1 - np.abs(measured - claimed) / atol)
+    meant = not claimed.any()
+    others = {
+        "0": not meant and bool(agree(np.zeros_like(measured)).all()),
+        "opposite sign": not meant and bool(measured.any() and agree(-measured).all()),
+    }
+    _held(claim, "close", _expectation(claimed, atol), at=measured, slack=slack, others=others)
 
 
-def _expectation(claimed: np.ndarray, atol: float) -> str:
+def _expectation(claimed: Array, atol: float) -> str:
     if claimed.size > 1:
         return f" (± {atol:g})" if atol else ""
     number = claimed.item()
     if atol:
-        return f": {number:g} ± {atol:g}"
-    return "" if number in (0, 1) else f": {number:g}, exactly"
+        return f"{number:g} ± {atol:g}"
+    return "" if number in (0, 1) else f"{number:g}, exactly"
+
+
+def _check_bounds(claim: str, measured: Array, above: object, below: object, finite: bool) -> None:
+    low = _array(-np.inf if above is None else above)
+    high = _array(np.inf if below is None else below)
+    _needs(claim, measured, low, high)
+    given = {"above": above, "below": below}
+    bound = " and ".join(_word(name, of) for name, of in given.items() if of is not None)
+
+    def inside(value: Array) -> bool:
+        # A side that is not given allows infinity, unless the value has to be finite.
+        fits = (value > low) | (above is None) & (value == low)
+        fits &= (value < high) | (below is None) & (value == high)
+        return bool(fits.all()) and (not finite or bool(np.isfinite(value).all()))
+
+    if not inside(measured):
+        few = measured if measured.size <= 8 else f"{measured.min():g} to {measured.max():g}"
+        asked = [f"above {low}"] * (above is not None) + [f"below {high}"] * (below is not None)
+        _fail(claim, f"measured {few}, expected {' and '.join(asked)}")
+    both = above is not None and below is not None
+    width = (high - low) / 2 if both else np.abs(high if above is None else low)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        slack = np.minimum(measured - low, high - measured) / width
+    others = {
+        "0": inside(np.zeros_like(measured)),
+        "opposite sign": bool(measured.any()) and inside(-measured),
+    }
+    _held(claim, "bounds", bound, at=measured, slack=slack, others=others)
+
+
+def _word(name: str, bound: object) -> str:
+    """A bound in words; one that was measured itself would differ between machines."""
+    known = type(bound) in (int, float) and float(f"{bound:g}") == bound
+    return f"{name} {bound:g}" if known else f"{name} its bound"
+
+
+def _check_interval(claim: str, ends: Array, number: float, what: str) -> None:
+    if ends.shape[:1] != (2,):
+        raise ValueError(f"value has shape {ends.shape}: an interval is a pair (low, high)")
+    low, high = ends
+    _needs(claim, low)
+    if not (np.isfinite(ends).all() and (low <= high).all() and np.isfinite(number)):
+        _fail(claim, f"measured {low} to {high}, which is no interval")
+    gap = np.maximum(low - number, number - high)  # positive outside
+    if not ((gap > 0) if what == "excludes" else (gap <= 0)).all():
+        _fail(claim, f"measured {low} to {high}, expected an interval that {what} {number:g}")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        slack = np.abs(gap) / ((high - low) / 2)
+    others = {"opposite sign": what == "excludes" and number == 0}
+    _held(
+        claim,
+        "interval",
+        f"the interval {what} {number:g}",
+        at=(low + high) / 2,
+        slack=slack,
+        others=others,
+    )
+
+
+def _check_order(claim: str, measured: Array, order: str) -> None:
+    if order not in ("increasing", "decreasing"):
+        raise ValueError(f"order = {order!r}: allowed are 'increasing', 'decreasing'")
+    if measured.ndim != 1 or len(measured) < 2:
+        _fail(claim, f"measured shape {measured.shape}: an order needs a sequence of two or more")
+    steps = np.diff(measured) * (1 if order == "increasing" else -1)
+    if not (np.isfinite(measured).all() and (steps > 0).all()):
+        _fail(claim, f"measured {measured}, expected {order}")
+    _held(claim, "order", order, at=measured[1:], slack=steps / steps.max(), others={})
 
 
 # --- Numbers of the text -----------------------------------------------------------------

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from gan_course.checks import check
+from gan_course.checks import RECORDS, Quoted, check, numbers
+from gan_course.metrics import Interval
 
 NAN, INF = math.nan, math.inf
 
@@ -90,3 +91,204 @@ def test_a_failure_shows_what_was_measured_and_expected():
 def test_a_tolerance_that_says_nothing_is_refused(atol: float):
     with pytest.raises(ValueError, match=f"atol = {atol}"):
         check("claim", 1.0, 1.0, atol)
+
+
+# --- Bounds, intervals, orders ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "asked", "line"),
+    [
+        (0.3, {"above": 0.2}, "✓ claim: above 0.2"),
+        (0.3, {"below": 0.4}, "✓ claim: below 0.4"),
+        ([0.3, 0.35], {"above": 0.2, "below": 0.4}, "✓ claim: above 0.2 and below 0.4"),
+        ([0.3, 0.5], {"above": [0.2, 0.4]}, "✓ claim: above its bound"),
+        (0.3, {"above": torch.tensor(0.29)}, "✓ claim: above its bound"),
+        (0.3, {"above": 0.123456789}, "✓ claim: above its bound"),
+        ((0.1, 0.3), {"above": 0}, "✓ claim: above 0"),
+        (Interval(0.2, 0.1, 0.3), {"above": 0}, "✓ claim: above 0"),
+        (INF, {"above": 0, "finite": False}, "✓ claim: above 0"),
+        ((0.1, 0.3), {"excludes": 0}, "✓ claim: the interval excludes 0"),
+        ((-0.3, -0.1), {"excludes": 0}, "✓ claim: the interval excludes 0"),
+        (Interval(0.2, 0.1, 0.3), {"excludes": 0.31}, "✓ claim: the interval excludes 0.31"),
+        (Interval(0.2, 0.1, 0.3), {"contains": 0.3}, "✓ claim: the interval contains 0.3"),
+        ((-0.1, torch.tensor(0.3)), {"contains": 0}, "✓ claim: the interval contains 0"),
+        ([1, 2, 4], {"order": "increasing"}, "✓ claim: increasing"),
+        (torch.tensor([3.0, 1.0]), {"order": "decreasing"}, "✓ claim: decreasing"),
+    ],
+)
+def test_a_relation_that_holds_prints_its_line(
+    value: object, asked: dict, line: str, capsys: pytest.CaptureFixture
+):
+    check("claim", value, **asked)
+    assert capsys.readouterr().out == line + "\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "asked"),
+    [
+        (0.2, {"above": 0.2}),
+        (0.4, {"below": 0.4}),
+        ([0.3, 0.1], {"above": 0.2}),
+        ([0.3, 0.39], {"above": [0.2, 0.4]}),
+        (0.5, {"above": 0.2, "below": 0.4}),
+        (0.1, {"above": 0.2, "below": 0.4}),
+        (NAN, {"above": 0}),
+        (NAN, {"below": 0}),
+        (NAN, {"above": 0, "finite": False}),
+        (INF, {"above": 0}),
+        (-INF, {"below": 0}),
+        (INF, {"below": 0, "finite": False}),
+        (-INF, {"above": 0, "below": 1, "finite": False}),
+        (INF, {"above": 0, "below": INF, "finite": False}),
+        (1.0, {"above": NAN}),
+        ([], {"above": 0}),
+        ([0.1, 0.2], {"above": [0, 0, 0]}),
+        (Interval(0.2, -0.1, 0.5), {"above": 0}),
+        ((-0.1, 0.3), {"excludes": 0}),
+        ((0.0, 0.3), {"excludes": 0}),
+        ((-0.3, 0.0), {"excludes": 0}),
+        ((NAN, 0.3), {"excludes": 0}),
+        ((0.1, INF), {"excludes": 0}),
+        ((0.3, 0.1), {"excludes": 0}),
+        ((0.3, -0.1), {"contains": 0}),
+        ((0.1, 0.3), {"contains": 0}),
+        ((NAN, NAN), {"contains": 0}),
+        ((-INF, INF), {"contains": 0}),
+        ([1, 1, 2], {"order": "increasing"}),
+        ([1, 3, 2], {"order": "increasing"}),
+        ([1, 2], {"order": "decreasing"}),
+        ([1, NAN], {"order": "increasing"}),
+        ([1, INF], {"order": "increasing"}),
+        ([1], {"order": "increasing"}),
+        ([], {"order": "increasing"}),
+        ([[1, 2], [3, 4]], {"order": "increasing"}),
+    ],
+)
+def test_a_relation_that_does_not_hold_fails_in_silence(
+    value: object, asked: dict, capsys: pytest.CaptureFixture
+):
+    with pytest.raises(AssertionError, match="✗ the claim: "):
+        check("the claim", value, **asked)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "asked", "said"),
+    [
+        (1, {}, "nothing given: a check asks for one of expected, above or below"),
+        (1, {"expected": 1, "above": 0}, "expected and above or below given"),
+        ((1, 2), {"excludes": 0, "contains": 1}, "excludes and contains given"),
+        ([1, 2], {"order": "growing"}, "order = 'growing': allowed are 'increasing'"),
+        (1.0, {"excludes": 0}, r"value has shape \(\): an interval is a pair"),
+        ([1, 2, 3], {"contains": 0}, r"value has shape \(3,\)"),
+    ],
+)
+def test_a_check_that_asks_nothing_or_too_much_is_refused(value: object, asked: dict, said: str):
+    with pytest.raises(ValueError, match=said):
+        check("claim", value, **asked)
+
+
+# --- What a check records -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "asked", "slack", "also"),
+    [
+        (1.05, {"expected": 1, "atol": 0.1}, 0.5, ()),
+        ([1.05, 0.98], {"expected": 1, "atol": 0.1}, 0.5, ()),
+        (2, {"expected": 2}, 1, ()),
+        (0.01, {"expected": 0.02, "atol": 0.03}, 2 / 3, ("0", "opposite sign")),
+        (0.03, {"expected": 0.02, "atol": 0.03}, 2 / 3, ("0",)),
+        (0.01, {"expected": 0, "atol": 0.03}, 2 / 3, ()),
+        (False, {"expected": False}, 1, ()),
+        (0.3, {"above": 0.2}, 0.5, ()),
+        (0.3, {"above": -0.2}, 2.5, ("0",)),
+        (0.1, {"above": -0.2, "below": 0.2}, 0.5, ("0", "opposite sign")),
+        (0.3, {"above": 0.2, "below": 0.4}, 1, ()),
+        ((0.1, 0.3), {"excludes": 0}, 1, ("opposite sign",)),
+        ((0.1, 0.3), {"above": 0.05}, 1, ()),
+        ((-0.1, 0.3), {"contains": 0}, 0.5, ()),
+        ([1, 2, 6], {"order": "increasing"}, 0.25, ()),
+    ],
+)
+def test_a_check_records_how_near_it_was_and_what_else_would_pass(
+    value: object, asked: dict, slack: float, also: tuple
+):
+    check("claim", value, **asked)
+    record = RECORDS[-1]
+    assert (record.claim, record.also) == ("claim", also)
+    assert record.slack == pytest.approx(slack)
+
+
+# --- Numbers of the text ------------------------------------------------------------------
+
+NAMES = {"x": 0.06249, "n": 12_345, "t": torch.tensor(2.5), "d": {"a:b": 7}, "word": r"\gamma y"}
+
+
+@pytest.mark.parametrize(
+    ("line", "digits"),
+    [
+        ("x:.3f", "0.062"),
+        ("-x:.3f ~.004", "-0.062"),
+        ("x:.1%", "6.2%"),
+        ("x / 1e4:.2e", "6.25e-06"),
+        ("n", "12345"),
+        ("n:,", "12,345"),
+        ("t", "2.5"),
+        ("t:.2f", "2.50"),
+        ('d["a:b"]', "7"),
+        ("[n, x][1:][0]:+.2f", "+0.06"),
+        ("word", r"\gamma y"),
+        ("sum(x for _ in range(2)):.2f", "0.12"),
+    ],
+)
+def test_digits_are_those_of_a_format_and_hold(
+    line: str, digits: str, capsys: pytest.CaptureFixture
+):
+    assert Quoted.read(line).shown(NAMES) == digits
+    numbers(NAMES, f"\n{line} → {digits}\n")
+    assert capsys.readouterr().out == "✓ 1 number of this section's text, recomputed\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("x:.4f → 0.0626", r"✗ x:\.4f: stated 0\.0626, measured 0\.06249, tolerance 7.5e-05"),
+        ("x:.3f → 0.061", "stated 0.061"),
+        ("x:.3f → -0.062", "stated -0.062"),
+        ("x:.3f ~.004 → 0.067", "tolerance 0.004"),
+        ("x:.1% → 6.1%", "stated 6.1%"),
+        ("n → 12346", "stated 12346"),
+        ("n:, → 12,344", "stated 12,344"),
+        ("word → y", r"stated y, is \\gamma y"),
+        ("x:.2f → many", "'many', which is no number"),
+        ("float('nan') → 1", "stated 1, measured nan"),
+    ],
+)
+def test_a_number_that_is_not_stated_right_fails(line: str, problem: str):
+    with pytest.raises(AssertionError, match=problem):
+        numbers(NAMES, line)
+
+
+def test_all_wrong_numbers_are_told_at_once():
+    with pytest.raises(AssertionError, match=r"(?s)✗ x:\.2f.*✗ n:"):
+        numbers(NAMES, "x:.2f → 0.09\nt → 2.5\nn → 3")
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "said"),
+    [
+        ("x +:.2f", SyntaxError, "not an expression"),
+        ("nobody", NameError, "nobody"),
+        ("torch.ones(2)", TypeError, r"one number is needed, not the shape \(2,\)"),
+        ("float('nan'):.2f", ValueError, "a finite number is needed, not 'nan'"),
+        ("True", ValueError, "a finite number is needed, not 'True'"),
+        ("None", ValueError, "a finite number is needed, not 'None'"),
+        ("184.4:.3g ~.1", ValueError, "stated 184, measured 184.4"),
+        ("'a\\nb'", ValueError, "one line"),
+    ],
+)
+def test_what_no_number_can_show_is_refused(line: str, error: type[Exception], said: str):
+    with pytest.raises(error, match=said):
+        Quoted.read(line).shown(NAMES | {"torch": torch})
