@@ -1,4 +1,4 @@
-"""The library's commands: ``python -m gan_course sweep figures/sweeps/NAME.toml``."""
+"""The library's commands: ``python -m gan_course sweep FILE.toml`` and ``… train NAME``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from pathlib import Path
 
 import torch
 
+from gan_course.checkpoints import CheckpointError
+from gan_course.distributions import TARGETS
+from gan_course.losses import LOSSES
+from gan_course.metrics import mode_coverage
+from gan_course.networks import Ensemble, mlp
 from gan_course.sweeps import record
+from gan_course.training import NonFiniteError, Settings, Trainer
+from gan_course.training.programs import PROGRAMS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -25,12 +32,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sweep.add_argument("path", type=Path, help="what to train, a TOML file")
     sweep.add_argument("--quick", action="store_true", help="the file's small version")
     sweep.add_argument("--output", type=Path, help="default: ../runs/NAME.csv, seen from PATH")
-    sweep.add_argument("--device", default="auto", help="auto, cpu, cuda; default: %(default)s")
-    sweep.add_argument("--program", default="eager", help="eager, compiled, captured")
-    sweep.add_argument("--threads", type=int, help="of the processor; default: torch chooses")
+    sweep.set_defaults(run=_sweep)
+    train = commands.add_parser(
+        "train",
+        help="train GANs on one of the book's targets",
+        description="Train GANs on one of the book's targets, with a checkpoint: given again, "
+        "the same command goes on where it was stopped.",
+    )
+    train.add_argument("target", choices=TARGETS, help="what to learn")
+    train.add_argument("--steps", type=int, default=5_000, help="in all; default: %(default)s")
+    train.add_argument("--checkpoint", type=Path, help="default: TARGET.pt, in this folder")
+    train.add_argument("--every", type=int, default=1_000, help="steps between two checkpoints")
+    train.add_argument("--runs", type=int, default=1, help="GANs at once; default: %(default)s")
+    train.add_argument("--loss", choices=LOSSES, default="non-saturating")
+    train.add_argument("--k", type=int, default=1, help="D steps for each G step")
+    train.add_argument("--seed", type=int, default=0)
+    train.set_defaults(run=_train)
+    for command in (sweep, train):
+        command.add_argument("--device", default="auto", help="auto, cpu, cuda")
+        command.add_argument("--program", choices=PROGRAMS, default="eager")
+        command.add_argument("--threads", type=int, help="of the processor; torch chooses")
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
+    try:
+        options.run(options)
+    except (ValueError, OSError, NonFiniteError, CheckpointError) as error:
+        sys.exit(f"{error}")
+
+
+def _sweep(options: argparse.Namespace) -> None:
     name = options.path.stem + (".quick" if options.quick else "")
     output = options.output or options.path.parent.parent / "runs" / f"{name}.csv"
     try:
@@ -43,9 +74,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     except KeyboardInterrupt:
         sys.exit("Interrupted. The same command goes on after the last finished cell.")
-    except (ValueError, OSError) as error:
-        sys.exit(f"{error}")
     print(f"written to {output}")  # noqa: T201
+
+
+def _train(options: argparse.Namespace) -> None:
+    torch.manual_seed(options.seed)
+    target = TARGETS[options.target]()
+    trainer = Trainer(
+        Ensemble(lambda: mlp(2, 2), options.runs),
+        Ensemble(lambda: mlp(2, 1), options.runs),
+        target,
+        settings=Settings(loss=options.loss, k=options.k),
+        seed=options.seed,
+        device=options.device,
+        program=options.program,
+    )
+    path = options.checkpoint or Path(f"{options.target.replace(' ', '_')}.pt")
+    trainer.train(options.steps, checkpoint=path, every=options.every)
+    print(f"{trainer.steps} steps, in {path}")  # noqa: T201
+    if trainer.steps < options.steps:
+        sys.exit("Interrupted. The same command goes on from there.")
+    if target.modal:
+        found = mode_coverage(trainer.sample(2_500), target.centers, float(target.std[0]))
+        for run, (modes, share) in enumerate(zip(found.modes, found.high_quality, strict=True)):
+            print(f"run {run}: {int(modes)} modes, HQ {float(share):.1%}")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +16,7 @@ from torch import Generator, Tensor, nn
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
+from gan_course import checkpoints
 from gan_course.arguments import one_of, whole
 from gan_course.distributions import normal
 from gan_course.training.devices import enough_memory, pick_device
@@ -357,6 +359,8 @@ class Trainer:
         *,
         schedule: Mapping[str, Callable[[int], object]] | None = None,
         progress: bool | None = None,
+        checkpoint: str | Path | None = None,
+        every: int = 1_000,
     ) -> History:
         """Take steps until done or interrupted.
 
@@ -371,15 +375,24 @@ class Trainer:
                 taken so far; for instance ``{"generator_rate": Linear(1e-3, 1e-5, 0, 5_000)}``.
             progress: whether to show a bar; by default when it takes more than five seconds,
                 unless the environment has ``TQDM_DISABLE``.
+            checkpoint: a file to go on from, if it is there, and to save to: every so many
+                steps, at the end, and at an interrupt. ``steps`` then counts from the very
+                beginning, so that the same call goes on with a training that was stopped.
+            every: steps between two checkpoints.
 
         Raises:
             ValueError: ``steps`` is negative, or a schedule gives a value out of range.
             TypeError: there is no such setting as a schedule names.
             NonFiniteError: see :meth:`step`.
+            CheckpointError: the checkpoint that is there cannot be read.
             KeyboardInterrupt: a second interrupt came before the first was heard.
         """
-        steps = whole("steps", steps, at_least=0)
-        history = History(first=self.steps)
+        steps, every = whole("steps", steps, at_least=0), whole("every", every, at_least=1)
+        if checkpoint is not None:
+            if checkpoints.exists(checkpoint):
+                checkpoints.load(checkpoint, self)
+            steps = max(0, steps - self.steps)
+        saved, history = self.steps, History(first=self.steps)
         self.state.adopt()
         quiet = progress is False or (progress is None and "TQDM_DISABLE" in os.environ)
         bar = tqdm(total=steps, disable=quiet, delay=5 if progress is None else 0, leave=False)
@@ -398,6 +411,11 @@ class Trainer:
                     callback(self)
                     self.state.adopt()
                 bar.update(len(each))
+                if checkpoint is not None and self.steps - saved >= every:
+                    checkpoints.save(checkpoint, self)
+                    saved = self.steps
+            if checkpoint is not None and self.steps > saved:
+                checkpoints.save(checkpoint, self)
         if interrupts() > 1:
             raise KeyboardInterrupt
         return history

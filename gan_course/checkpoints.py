@@ -1,0 +1,156 @@
+"""Saved trainings that are never half written, never taken for whole when damaged.
+
+A checkpoint is two files: ``PATH``, and ``PATH.sha256`` with its checksum, as ``sha256sum`` writes
+it. The one before it is kept as ``PATH.previous``. A new one is written beside them, forced onto
+the disk, and put in place by renaming, so that a process that is killed at any moment leaves one
+that loads. Loading takes tensors and plain values only (``weights_only=True``): a checkpoint cannot
+run code.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import pickle
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+
+class Saved(Protocol):
+    """What can be saved: a :class:`gan_course.training.Trainer`, for one."""
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """Everything it is, as tensors and plain values."""
+
+    def load_state_dict(self, saved: Mapping[str, Any], /) -> None:
+        """Go back to it, or raise ``ValueError`` and change nothing."""
+
+
+class CheckpointError(RuntimeError):
+    """No checkpoint could be loaded; the message says why, file by file."""
+
+
+def save(path: str | Path, training: Saved) -> None:
+    """Write a checkpoint; the one that was there is kept as ``PATH.previous``.
+
+    Args:
+        path: where; its folder must exist.
+        training: what to save.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written to. The old checkpoint stays.
+    """
+    path = Path(path)
+    buffer = io.BytesIO()
+    torch.save(dict(training.state_dict()), buffer)
+    content = buffer.getvalue()
+    new, new_sum = _beside(path, ".new"), _beside(path, ".new.sha256")
+    line = f"{hashlib.sha256(content).hexdigest()}  {path.name}\n"
+    try:
+        _write(new, content)
+        _write(new_sum, line.encode())
+    except OSError as error:
+        for part in (new, new_sum):
+            part.unlink(missing_ok=True)
+        full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+        why = f"it needs {len(content) / 1e6:.1f} MB" if full else str(error.strerror)
+        raise OSError(
+            error.errno, f"the checkpoint was not written ({why}); the old one stays", str(path)
+        ) from None
+    # Whenever this is stopped, one of both has its checksum in one of both places.
+    if path.exists():
+        path.replace(_previous(path))
+        if _sum_of(path).exists():
+            _sum_of(path).replace(_sum_of(_previous(path)))
+    new_sum.replace(_sum_of(path))
+    new.replace(path)
+    _force(path.parent)
+
+
+def load(path: str | Path, training: Saved) -> Path:
+    """Go on from a checkpoint; from the one before it, with a warning, where it is damaged.
+
+    Args:
+        path: as :func:`save` was given it.
+        training: made as the saved one was; only a state that fits is taken over.
+
+    Returns:
+        The file that was loaded.
+
+    Raises:
+        FileNotFoundError: there is none.
+        CheckpointError: there are some, and none could be read.
+        ValueError: it is the checkpoint of another kind of training.
+    """
+    path = Path(path)
+    found = [one for one in (path, _previous(path)) if one.exists()]
+    if not found:
+        raise FileNotFoundError(errno.ENOENT, "there is no checkpoint", str(path))
+    sums = {text for one in (path, _previous(path)) if (text := _read_sum(_sum_of(one)))}
+    damages = []
+    for one in found:
+        content = one.read_bytes()
+        if hashlib.sha256(content).hexdigest() not in sums:
+            damages.append(f"{one} does not have its checksum")
+            continue
+        try:
+            state = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+            damages.append(f"{one} holds more than tensors and numbers: {_first_line(error)}")
+            continue
+        if damages:
+            warnings.warn(f"{'; '.join(damages)}. Loaded {one}.", stacklevel=2)
+        training.load_state_dict(state)
+        return one
+    raise CheckpointError("; ".join(damages))
+
+
+def exists(path: str | Path) -> bool:
+    """Whether there is something to go on from."""
+    return Path(path).exists() or _previous(Path(path)).exists()
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _previous(path: Path) -> Path:
+    return _beside(path, ".previous")
+
+
+def _sum_of(path: Path) -> Path:
+    return _beside(path, ".sha256")
+
+
+def _read_sum(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").split()[0]
+    except (OSError, UnicodeDecodeError, IndexError):
+        return ""
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _force(folder: Path) -> None:
+    """Force a renaming onto the disk, where a system lets folders be opened."""
+    if os.name != "nt":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
