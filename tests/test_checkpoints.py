@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,9 @@ def flip(path: Path) -> None:
     ],
     ids=["a flipped bit", "truncated", "empty"],
 )
-def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_loaded(spoil, tmp_path: Path):
+def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_loaded(
+    spoil: Callable[[Path], object], tmp_path: Path
+):
     path = tmp_path / "a"
     _, earlier, _ = two(path)
     spoil(path)
@@ -226,7 +229,7 @@ def test_wherever_saving_stops_one_loads(
 ):
     """Each renaming in turn is the last thing that a process did."""
     path = tmp_path / "a"
-    ours, earlier, latest = two(path)
+    ours, _, latest = two(path)
     ours.train(1)
     left = [stopped_after]
     replace = Path.replace
