@@ -118,8 +118,8 @@ def _widget(name: str, control: Control) -> Any:
         return Dropdown(options=list(control), description=label, style=style)
     if len(control) not in (3, 4):
         raise ValueError(f"{name} = {shown(control)}: must be (low, high, start) or (…, step)")
-    control = tuple(number(name, end) for end in control)
-    low, high, start, step = (*control, (control[1] - control[0]) / 100)[:4]
+    ends = [number(name, end) for end in control]
+    low, high, start, step = (*ends, (ends[1] - ends[0]) / 100)[:4]
     if not (low <= start <= high and step > 0):
         raise ValueError(
             f"{name} = {control!r}: expected (low, high, start) or (low, high, start, step), "

@@ -97,12 +97,12 @@ def plot_belief(
     window, resolution = _ends(window), whole("resolution", resolution, at_least=2, at_most=4000)
     axis = torch.linspace(*window, resolution)
     points = torch.cartesian_prod(axis, axis)
-    belief = discriminate(points).detach().cpu()
-    if belief.numel() != len(points):
+    found = discriminate(points).detach().cpu()
+    if found.numel() != len(points):
         raise ValueError(
-            f"discriminate returned shape {tuple(belief.shape)}: expected ({len(points)},)"
+            f"discriminate returned shape {tuple(found.shape)}: expected ({len(points)},)"
         )
-    belief = belief.reshape(resolution, resolution).T.numpy()
+    belief = found.reshape(resolution, resolution).T.numpy()
     half = float(axis[1] - axis[0]) / 2  # a pixel is centred on its point
     extent = (window[0] - half, window[1] + half)
     ax.imshow(
