@@ -18,7 +18,11 @@ from gan_course.theory import generator_gradient
 
 
 def by_hand(a: Tensor) -> Tensor:
-    return ((-a).clamp(min=0) + torch.log1p(torch.exp(-a.abs()))).mean(dim=-1)
+    return ((a.abs() - a) / 2 + torch.log1p(torch.exp(-a.abs()))).mean(dim=-1)
+
+
+def clamp_at_the_corner(a: Tensor) -> Tensor:
+    return (a.neg().clamp(min=0) + torch.log1p(torch.exp(-a.abs()))).mean(dim=-1)
 
 
 def value_without_slope(a: Tensor) -> Tensor:
@@ -51,6 +55,7 @@ RIGHT = [
 ]
 
 WRONG = [
+    ("05.3", "a slope of −1 at 0", clamp_at_the_corner, "at 0"),
     ("05.1", "in D", (1.25, 5.0, 1.5625), "minimax"),
     ("05.1", "the first two swapped", (0.8, 0.2, 0.25), "minimax"),
     ("05.1", "non-saturating like minimax", (0.2, 0.2, 0.25), "non-saturating"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from tools import exercise_tests
 
@@ -12,6 +13,7 @@ RIGHT = [
     ("06.2", lambda x, y, eta: 3 * (x**2 + y**2 - eta * x * y) + 1),
     ("06.3", lambda field, s, eta: s + eta * field(s + eta * field(s))),
     ("06.4", 4),
+    ("06.4", np.int64(4)),
 ]
 
 WRONG = [

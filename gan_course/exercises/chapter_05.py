@@ -49,8 +49,8 @@ def non_saturating(answer: Callable[[Tensor], Tensor]) -> None:
         (3,),
     )
     expect("not −E log D: compare with softplus(−a)", answer(logits), F.softplus(-logits).mean(-1))
-    # One logit a run, so that no other logit hides an error; never 0, where abs has a corner.
-    a = torch.tensor([-1e4, -200.0, -60.0, -30.0, -20.0, -1.0, 1.0, 20.0, 200.0, 1e4])
+    # One logit a run, so that no other logit hides an error; 0 is the corner of max(−a, 0).
+    a = torch.tensor([-1e4, -200.0, -60.0, -30.0, -20.0, -1.0, 0.0, 1.0, 20.0, 200.0, 1e4])
     leaf = a.unsqueeze(-1).requires_grad_()
     cost = answer(leaf)
     (slope,) = torch.autograd.grad(cost.sum(), leaf)
@@ -59,6 +59,12 @@ def non_saturating(answer: Callable[[Tensor], Tensor]) -> None:
     expect("wrong at a large logit", cost / (1 + a.abs()), F.softplus(-a) / (1 + a.abs()))
     if not bool(slope.isfinite().all()):
         raise Wrong("the value is right, but its slope at a large logit is not a number")
+    at_zero = a == 0
+    expect(
+        "the slope at 0 is not −½: clamp counts its whole slope at the corner, abs counts none",
+        slope.squeeze(-1)[at_zero],
+        -torch.sigmoid(-a)[at_zero],
+    )
     expect(
         "the slope vanishes at a negative logit: no sigmoid or epsilon inside the log",
         slope.squeeze(-1),
