@@ -3,15 +3,59 @@
 from __future__ import annotations
 
 import math
+import re
+from itertools import combinations
+from typing import Any
 
+import numpy as np
+import torch
 import torch.nn.functional as F
 from tools import exercise_tests
+
+from gan_course.exercises.chapter_02 import HINTS, _round
+
+
+def two_batches(G: Any, D: Any, of_G: Any, of_D: Any, *batches: torch.Tensor) -> bool:
+    """Another right round: no graph of G in D's turn, the cross-entropy, other zero_grads."""
+    x, z_D, z_G = batches
+    bce = F.binary_cross_entropy_with_logits
+    with torch.no_grad():
+        fake = G(z_D)
+    of_D.zero_grad()
+    bce(D(x), torch.ones(len(x), 1)).backward()
+    bce(D(fake), torch.zeros(len(x), 1)).backward()
+    of_D.step()
+    of_G.zero_grad()
+    bce(D(G(z_G)), torch.ones(len(x), 1)).backward()
+    of_G.step()
+    return True
+
+
+def broken_round(G: Any, D: Any, of_G: Any, of_D: Any, *batches: torch.Tensor) -> bool:
+    """The chapter's."""
+    x, z_D, z_G = batches
+    of_G.zero_grad()
+    loss = F.softplus(D(x)).mean() + F.softplus(-D(G(z_D))).mean()
+    loss.backward()
+    of_D.step()
+
+    loss = F.softplus(-D(G(z_G))).mean()
+    loss.backward()
+    of_G.step()
+    return True
+
 
 RIGHT = [
     ("02.1", math.log(0.9) + math.log(0.8)),
     ("02.2", lambda real, fake: F.softplus(-real).mean(-1) + F.softplus(fake).mean(-1)),
     ("02.3", lambda x: 0.5 / x.sqrt()),
-    ("02.4", 93),
+    ("02.4", 89),
+    ("02.4", 89.0),
+    ("02.4", np.int64(89)),
+    ("02.4", torch.tensor(89)),
+    ("02.5", _round()),
+    ("02.5", two_batches),
+    ("02.6", _round()),
 ]
 
 WRONG = [
@@ -35,13 +79,26 @@ WRONG = [
         "an epsilon in the log",
         lambda r, f: -(r.sigmoid() + 1e-8).log().mean(-1) - (1 - f.sigmoid() + 1e-8).log().mean(-1),
     ),
-    ("02.3", "one preimage", lambda x: 0.25 / x.sqrt()),
+    ("02.3", "one preimage", lambda x: 0.25 / x.sqrt(), "two z"),
     ("02.3", "no slope", lambda x: 0.5 + 0 * x),
-    ("02.3", "times the slope", lambda x: 2 * x.sqrt()),
-    ("02.3", "the slope of the inverse misread", lambda x: 1 / x.sqrt()),
+    ("02.3", "times the slope", lambda x: 2 * x.sqrt(), "divide"),
+    ("02.3", "the slope of the inverse misread", lambda x: 1 / x.sqrt(), "twice"),
     ("02.4", "half a batch", 46),
     ("02.4", "never", 200),
-    ("02.4", "not whole", 92.5),
+    ("02.4", "not whole", 88.5, "whole number"),
+    ("02.4", "a word", "soon", "a number"),
+    ("02.4", "the index, from 0", 88, "counts from 0"),
+    ("02.4", "the mean over seeds", 91, "the mean"),
+    ("02.4", "one seed", 95, "one seed"),
+    *(("02.5", fault, _round(fault), re.escape(hint)) for fault, hint in HINTS.items()),
+    ("02.5", "nothing moves", lambda *given: True, "weights"),
+    ("02.6", "as it was", broken_round, "labels.*detached.*zero"),
+    *(
+        ("02.6", " and ".join(bugs), _round(*bugs), ".*".join(HINTS[bug][-20:] for bug in bugs))
+        for count in (1, 2)
+        for bugs in combinations(("swapped", "attached", "kept"), count)
+    ),
+    ("02.6", "another loss", _round("minimax"), "nor those of the three bugs"),
 ]
 
 test_right_answers, test_wrong_answers, test_stubs = exercise_tests(RIGHT, WRONG)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from tools import exercise_tests
 
@@ -21,9 +22,11 @@ RIGHT = [
     ("03.3", lambda D, alpha, beta: (D - beta) / (1 - alpha - D)),
     ("03.4", 0.0094),
     ("03.4", THICKNESS),
+    ("03.4", np.float64(0.0094)),
+    ("03.4", torch.tensor(0.0094)),
     ("03.5", 1102),
-    ("03.5", 1000),
-    ("03.5", 1200),
+    ("03.5", 1060),
+    ("03.5", np.int64(1150)),
 ]
 
 WRONG = [
@@ -52,14 +55,15 @@ WRONG = [
     ("03.3", "β forgotten", lambda D, alpha, beta: D / (1 - alpha - D)),
     ("03.3", "α forgotten", lambda D, alpha, beta: (D - beta) / (1 - D)),
     ("03.3", "a term dropped", lambda D, alpha, beta: D / ((1 - alpha) * (1 - D))),
-    ("03.4", "the factor ½", 0.024),
-    ("03.4", "the variance", THICKNESS**2),
+    ("03.4", "the factor ½", 0.024, "factor ½"),
+    ("03.4", "the variance", THICKNESS**2, "standard deviation"),
     ("03.4", "the other sign", -THICKNESS),
-    ("03.4", "a little too thin", 0.0090),
-    ("03.4", "a little too thick", 0.0098),
+    ("03.4", "a little too thin", 0.0093),
+    ("03.4", "a little too thick", 0.0095),
     ("03.4", "words", "thin"),
     ("03.5", "two weights", 602, "count the weights"),
-    ("03.5", "h forgotten", 1500),
+    ("03.5", "h forgotten", 1500, "take off 2h"),
+    ("03.5", "h = 1/2", 1000, "equal densities"),
     ("03.5", "h in place of 2h", 1301),
     ("03.5", "with the factor ½", 551),
     ("03.5", "double", 2204),

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from itertools import combinations
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from gan_course.distributions import ring
 from gan_course.exercises import Wrong, call, expect, specification
 from gan_course.losses import cross_entropy
+from gan_course.networks import Ensemble, mlp
+from gan_course.training import Trainer
 
 
 @specification("02.1")
@@ -47,12 +54,156 @@ def discriminator_loss(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
 def density_of_a_square(answer: Callable[[Tensor], Tensor]) -> None:
     """1 / (2√x): two preimages, each with density ½ and slope 2√x."""
     x = torch.linspace(0.05, 0.95, 19)
-    expect("count the z that lead to x, and divide by |G'(z)|", call(answer, x), 0.5 / x.sqrt())
+    density, right = call(answer, x), 0.5 / x.sqrt()
+    if _near(density, right / 2):
+        raise Wrong("half of it is missing: two z lead to each x, √x and −√x")
+    if _near(density, 2 * right):
+        raise Wrong("twice too much: z is uniform on an interval of length 2; its density is ½")
+    if _near(density, 2 * x.sqrt()) or _near(density, x.sqrt()):
+        raise Wrong("divide by the slope |G'(z)|, don't multiply: where G stretches, p_g is low")
+    expect("count the z that lead to x, and divide by |G'(z)|", density, right)
+
+
+def _near(value: object, expected: Tensor) -> bool:
+    try:
+        expect("", value, expected, atol=1e-4)
+    except Wrong:
+        return False
+    return True
 
 
 @specification("02.4")
 def steps_until_the_fakes_are_caught(answer: int) -> None:
     """The first step at which the median over 16 seeds of the mean D(G(z)) is below 0.1."""
-    if not isinstance(answer, int):
+    try:
+        steps = float(answer)
+    except (TypeError, ValueError, RuntimeError):
+        raise Wrong(f"a number of steps was expected, not {answer!r}") from None
+    if steps != int(steps):
         raise Wrong(f"a number of steps is a whole number, not {answer!r}")
-    expect("not what 16 seeds say; count D's steps from 1", answer, 93, atol=6)
+    beliefs = _beliefs()
+    first = _first_below(beliefs.median(dim=1).values)
+    if steps == first:
+        return
+    if steps == first - 1:
+        raise Wrong("one too few: Python counts from 0, D's steps from 1")
+    if steps == _first_below(beliefs.mean(dim=1)):
+        raise Wrong("that is the step of the mean over the seeds; the median was asked for")
+    if steps == _first_below(beliefs[:, 0]):
+        raise Wrong("that is one seed; take the median over all 16")
+    raise Wrong("not what these 16 seeds say: manual_seed(0), then G, then D; count D's steps")
+
+
+@lru_cache(maxsize=1)
+def _beliefs() -> Tensor:
+    """The mean of D(G(z)) at D's first 150 steps against a G that stands still: (steps, 16)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        generator = Ensemble(lambda: mlp(2, 2, width=64), 16)
+        discriminator = Ensemble(lambda: mlp(2, 1, width=64), 16)
+        trainer = Trainer(generator, discriminator, ring(std=0.05), device="cpu")
+        return torch.stack([trainer.discriminator_step().fake for _ in range(150)])
+
+
+def _first_below(beliefs: Tensor) -> int:
+    return int((beliefs < 0.1).nonzero()[0]) + 1
+
+
+# --- Rounds of algorithm 1, right and wrong ------------------------------------------------
+
+Round = Callable[..., object]
+ROUNDS = 3
+HINTS = {
+    "swapped": "D learns to call data fake: the labels of its loss are swapped",
+    "attached": "D's loss leaves a gradient in G, and G follows it: something must be detached",
+    "kept": "D's gradient still holds that of earlier turns: it must be set to zero first",
+    "kept G": "G's gradient still holds that of earlier rounds: it must be set to zero first",
+    "minimax": "G minimises log(1 − D); the non-saturating loss is −log D",
+    "same noise": "G's turn uses z_G, fresh noise, and D's turn z_D",
+    "no G": "G has not moved, or D has not: each player takes a step in its turn",
+    "G first": "D's turn comes first, then G's",
+}
+
+
+def _round(*faults: str) -> Round:
+    """One round of algorithm 1 with these faults; with none, the right one."""
+
+    def play(*given: Any) -> bool:
+        G, D, of_G, of_D, x, z_D, z_G = given
+
+        def discriminator_turn() -> None:
+            if "kept G" not in faults:
+                of_G.zero_grad()
+            sign = -1 if "swapped" in faults else 1
+            fake = G(z_D) if "attached" in faults else G(z_D).detach()
+            loss = F.softplus(-sign * D(x)).mean() + F.softplus(sign * D(fake)).mean()
+            if "kept" not in faults:
+                of_D.zero_grad()
+            loss.backward()
+            of_D.step()
+
+        def generator_turn() -> None:
+            a = D(G(z_D if "same noise" in faults else z_G))
+            loss = -F.softplus(a).mean() if "minimax" in faults else F.softplus(-a).mean()
+            loss.backward()
+            if "no G" not in faults:
+                of_G.step()
+
+        turns = (discriminator_turn, generator_turn)
+        for turn in reversed(turns) if "G first" in faults else turns:
+            turn()
+        return True
+
+    return play
+
+
+def _weights_after(play: Round) -> Tensor:
+    """All weights after some rounds of plain gradient descent, which shows every gradient."""
+    random = torch.Generator().manual_seed(0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        G, D = mlp(1, 2, width=8), mlp(2, 1, width=8)
+    with torch.no_grad():  # an opinion: at D = 1/2 the losses of G have the same slope
+        D[0].weight.mul_(4)
+        D[-1].bias.add_(2)
+    of_G, of_D = (torch.optim.SGD(net.parameters(), lr=0.3) for net in (G, D))
+    for _ in range(ROUNDS):
+        x = torch.randn(16, 2, generator=random) + 1
+        z_D, z_G = torch.randn(2, 16, 1, generator=random)
+        call(play, G, D, of_G, of_D, x, z_D, z_G)
+    weights = [weight.detach().flatten() for net in (G, D) for weight in net.parameters()]
+    return torch.cat(weights)
+
+
+def _expect_round(answer: Round, faults: Iterable[str], last: str) -> None:
+    """Compare the weights with those of the right round, then with those of wrong ones."""
+    weights = _weights_after(answer)
+    if _near(weights, _weights_after(_round())):
+        return
+    known = list(faults)
+    for count in range(1, len(known) + 1):
+        for chosen in combinations(known, count):
+            if _near(weights, _weights_after(_round(*chosen))):
+                raise Wrong("; ".join(HINTS[fault] for fault in chosen))
+    raise Wrong(last)
+
+
+@specification("02.5")
+def one_round(answer: Round) -> None:
+    """One round of algorithm 1, k = 1."""
+    _expect_round(
+        answer,
+        HINTS,
+        "the weights are not those of algorithm 1: D's turn on x and z_D, then G's on z_G",
+    )
+
+
+@specification("02.6")
+def mended_round(answer: Round) -> None:
+    """The same round, found again behind three planted bugs."""
+    _expect_round(
+        answer,
+        ("swapped", "attached", "kept"),
+        "the weights are not those of algorithm 1, nor those of the three bugs: "
+        "copy the round again and change nothing else",
+    )

@@ -14,6 +14,8 @@ from gan_course.exercises import Wrong, call, expect, specification
 THICKNESS = 0.0093637
 # (k − 2h)/2n = 0.001 for three weights and h = ∫ pq/(p + q), by quadrature.
 SAMPLES = 1102.0
+# Where V(D*) of N(0, 1) against N(0, ε²) is −0.2, by quadrature.
+HALVED = 0.0240836
 
 
 @specification("03.1")
@@ -78,16 +80,37 @@ def ratio_from_smoothed_answers(answer: Callable[[Tensor, float, float], Tensor]
 
 @specification("03.4")
 def thickness_of_a_thin_support(answer: float) -> None:
-    """The ε at which V(D*) is −0.1."""
+    """The ε at which V(D*) is −0.1, to two significant digits."""
+    epsilon = _number(answer, "a thickness")
+    if abs(epsilon - THICKNESS**2) < 0.03 * THICKNESS**2:
+        raise Wrong("that is ε²: ε is a standard deviation, not a variance")
+    if abs(epsilon - HALVED) < 0.02 * HALVED:
+        raise Wrong("there −V/2 is 0.1: V is without a factor ½")
     expect(
-        "not there yet; V is without a factor ½, and ε is a standard deviation",
-        answer,
+        "not there yet: V(D*) must be −0.1, to two significant digits of ε",
+        epsilon,
         THICKNESS,
-        0.03 * THICKNESS,
+        0.00005,
     )
 
 
 @specification("03.5")
 def samples_for_a_small_excess(answer: float) -> None:
-    """(3 − 2h) / 0.002, within a tenth."""
-    expect("count the weights, the bias included, and take off 2h", answer, SAMPLES, 0.1 * SAMPLES)
+    """(3 − 2h) / 0.002, within a twentieth."""
+    n = _number(answer, "a number of samples")
+    for near, hint in (
+        ((3 - 2 * 0.5) / 0.002, "h is ½ only for equal densities; here it is ∫ pq/(p + q)"),
+        (3 / 0.002, "take off 2h, for drawing exactly n of each kind"),
+        ((SAMPLES - 500), "count the weights: two slopes and the bias"),
+        (SAMPLES / 2, "twice as many: the excess is (k − 2h)/2n of V, which has no factor ½"),
+    ):
+        if abs(n - near) < 0.01 * near:
+            raise Wrong(hint)
+    expect("(k − 2h)/2n for k weights, the bias included", n, SAMPLES, 0.05 * SAMPLES)
+
+
+def _number(answer: object, what: str) -> float:
+    try:
+        return float(answer)  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError):
+        raise Wrong(f"{what} is a number, not {answer!r}") from None
