@@ -55,7 +55,7 @@ def page_of(lab: Lab) -> Iterator[Page]:
     }
     with browser() as chrome:
         page = chrome.new_page(viewport=SIZE)
-        page.expose_function("tell", lab._receive)
+        page.expose_function("tell", lab.receive)
         page.set_content(PAGE.format(page=json.dumps(lab.view.page), **parts))
         page.wait_for_function("() => window.show")
         yield page

@@ -7,15 +7,35 @@ drawn on a figure of its own: pyplot's global state is not safe in a widget's ca
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from io import BytesIO
 from typing import Any
 
-from ipywidgets import HTML, Dropdown, FloatSlider, HBox, Image, Layout, VBox
 from matplotlib.figure import Figure
 
+from gan_course import cells
 from gan_course.arguments import function, number, shown
+
+try:
+    from ipywidgets import (
+        HTML,
+        Dropdown,
+        FloatSlider,
+        HBox,
+        Image,
+        IntSlider,
+        Layout,
+        VBox,
+        Widget,
+    )
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"sliders are shown by Jupyter's packages, and {error.name} is not installed: "
+        'pip install "gan-course[book]"',
+        name=error.name,
+    ) from None
 
 #: Lower end, upper end and start of a slider, and where it has few places its step; or the
 #: choices of a menu.
@@ -42,10 +62,11 @@ def explore(
         size: width and height of the figure, in inches.
         alt: what the picture shows, in words, for readers whose screen is read to them.
         controls: for each quantity ``(low, high, start)``, a slider of a hundred steps, or
-            ``(low, high, start, step)``, or a list of words, a menu.
+            ``(low, high, start, step)``, or a list of words, a menu. Of whole numbers alone,
+            a slider gives whole numbers, a hundred at most.
 
     Returns:
-        The controls, in a row, above the picture.
+        The controls, in a row, above the picture. They end when their cell runs again.
 
     Raises:
         ValueError: a slider's start lies outside its ends, or its step is not positive.
@@ -74,7 +95,19 @@ def explore(
     row = HBox(list(widgets.values()), layout=Layout(flex_flow="row wrap"))
     # Not the picture's tooltip: with one, ipywidgets 8.1 does not show the picture at all.
     spoken = HTML(f'<span style="{_UNSEEN}">{escape(alt)}</span>')
-    return VBox([row, picture, spoken])
+    box = VBox([row, picture, spoken])
+    cells.until_it_runs_again(lambda: [part.close() for part in [*_parts(box)]])
+    return box
+
+
+def _parts(widget: Widget) -> Iterator[Widget]:
+    """A widget and all that it consists of: children, layouts, styles."""
+    for name in widget.keys:
+        held = getattr(widget, name)
+        for part in held if isinstance(held, tuple) else (held,):
+            if isinstance(part, Widget):
+                yield from _parts(part)
+    yield widget
 
 
 class _Later:
@@ -118,11 +151,14 @@ def _widget(name: str, control: Control) -> Any:
         return Dropdown(options=list(control), description=label, style=style)
     if len(control) not in (3, 4):
         raise ValueError(f"{name} = {shown(control)}: must be (low, high, start) or (…, step)")
-    ends = [number(name, end) for end in control]
-    low, high, start, step = (*ends, (ends[1] - ends[0]) / 100)[:4]
+    whole = all(type(end) is int for end in control)
+    ends: Any = control if whole else [number(name, end) for end in control]
+    hundredth = (ends[1] - ends[0]) / 100
+    low, high, start, step = (*ends, max(1, math.ceil(hundredth)) if whole else hundredth)[:4]
     if not (low <= start <= high and step > 0):
         raise ValueError(
             f"{name} = {control!r}: expected (low, high, start) or (low, high, start, step), "
             "low ≤ start ≤ high, step > 0"
         )
-    return FloatSlider(start, min=low, max=high, step=step, description=label, style=style)
+    slider = IntSlider if whole else FloatSlider
+    return slider(start, min=low, max=high, step=step, description=label, style=style)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 
 import pytest
 
-from gan_course.lab import Driver
+from gan_course.lab import Driver, driver
+from gan_course.lab.driver import SLICE
 
 
 def test_commands_act_between_steps_in_their_order() -> None:
@@ -40,18 +42,29 @@ def test_the_task_trains_while_playing_and_rests_when_paused() -> None:
     assert after == during
 
 
-def test_the_kernel_stays_free_while_it_trains() -> None:
-    async def scene() -> int:
-        driver = Driver(lambda: None, lambda: None).start()
-        driver.post(driver.play)
-        turns = 0
-        for _ in range(20):
-            await asyncio.sleep(0)
-            turns += 1
-        await driver.close()
-        return turns
+def test_the_kernel_stays_free_while_it_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others get their turn after each slice; a step takes a millisecond of a clock of our own."""
+    log: list[str] = []
+    clock = [0.0]
+    monkeypatch.setattr(driver.time, "perf_counter", lambda: clock[0])
 
-    assert asyncio.run(scene()) == 20
+    def step() -> None:
+        log.append("step")
+        clock[0] += 1e-3
+
+    async def scene() -> None:
+        made = Driver(step, lambda: None, limit=10 * SLICE / 1e-3).start()
+        made.post(made.play)
+        await asyncio.sleep(0)
+        while made.playing or "step" not in log:
+            log.append("turn")
+            await asyncio.sleep(0)
+        await made.close()
+
+    asyncio.run(scene())
+    runs = [len(list(steps)) for name, steps in itertools.groupby(log) if name == "step"]
+    assert max(runs) <= SLICE / 1e-3 + 1
+    assert len(runs) >= 9
 
 
 def test_a_command_from_another_thread_wakes_the_task() -> None:
@@ -67,6 +80,28 @@ def test_a_command_from_another_thread_wakes_the_task() -> None:
         return seen
 
     assert asyncio.run(scene())[:2] == ["posted", "drawn"]
+
+
+def test_a_higher_speed_acts_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    log: list[str] = []
+    clock = [100.0]
+    monkeypatch.setattr(driver.time, "perf_counter", lambda: clock[0])
+    made = Driver(lambda: log.append("step"), lambda: None)
+    made.speed, made.playing = 0.5, True
+    made._slice()
+    clock[0] += 1.9
+    made._slice()
+    assert log == ["step"]  # the next is due in a tenth of a second
+    made.speed = 10
+    clock[0] += 0.1
+    made._slice()
+    assert log == ["step", "step"]
+    clock[0] += 0.05
+    made.speed = 1000
+    made._slice()
+    clock[0] += 0.001
+    made._slice()
+    assert len(log) >= 3
 
 
 def test_playing_ends_by_itself() -> None:

@@ -8,8 +8,11 @@ import gc
 import matplotlib.pyplot as plt
 import pytest
 from ipywidgets import VBox
+from ipywidgets.widgets.widget import _instances
 from matplotlib.figure import Figure
 
+from gan_course import cells
+from gan_course.cells import Cell
 from gan_course.explore import PAUSE, explore
 
 
@@ -94,6 +97,36 @@ def test_what_draw_raises_is_not_swallowed() -> None:
 def test_a_slider_has_a_hundred_steps_or_those_it_is_given() -> None:
     sliders = controls(explore(recorder()[1], mean=(-1.0, 1.0, 0.0), shift=(0.0, 3.0, 2.0, 0.5)))
     assert [slider.step for slider in sliders] == pytest.approx([0.02, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("control", "step"), [((0, 10, 3), 1), ((0, 1000, 30), 10), ((2, 64, 4, 2), 2)]
+)
+def test_a_range_of_whole_numbers_gives_whole_numbers(control: tuple, step: int) -> None:
+    seen, draw = recorder()
+    (slider,) = controls(explore(draw, k=control))
+    assert (slider.min, slider.max, slider.step) == (*control[:2], step)
+    slider.value = control[2] + step
+    assert [values["k"] for values in seen] == [control[2], control[2] + step]
+    assert all(type(values["k"]) is int for values in seen)
+
+
+def test_a_cell_that_runs_again_leaves_no_widget_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    def count() -> int:
+        return len(_instances)
+
+    def again(name: str, run: str) -> VBox:
+        monkeypatch.setattr(cells, "running", lambda: Cell(name, run))
+        return explore(recorder()[1], mean=(0.0, 1.0, 0.5), loss=["one", "two"])
+
+    other = again("other", "0")
+    before = count()
+    first = again("this", "1")
+    made = count() - before
+    for run in range(2, 6):
+        last = again("this", str(run))
+        assert count() == before + made
+    assert first.comm is None and last.comm is not None and other.comm is not None
 
 
 @pytest.mark.parametrize("control", [(0.0, 1.0, 2.0), (0.0, 1.0, 0.5, 0.0)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import copy
 import json
 import math
 import re
@@ -20,6 +21,8 @@ import pytest
 import torch
 
 import gan_course
+from gan_course import cells
+from gan_course.cells import Cell
 from gan_course.distributions import GaussianMixture, Uniform, normal, ring
 from gan_course.lab import Driver, Lab
 from gan_course.lab.controls import CONTROLS, LAYERS, symptom
@@ -50,6 +53,14 @@ def weights(network: torch.nn.Module) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in network.parameters()])
 
 
+def heads(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Collect the heads of what the view sends."""
+    sent: list[dict[str, Any]] = []
+    # A copy, for what is sent leaves the kernel as it is.
+    monkeypatch.setattr(lab.view, "send", lambda head, *_: sent.append(copy.deepcopy(head)))
+    return sent
+
+
 def listen(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Any], bytes]]:
     """Collect what the view sends."""
     sent: list[tuple[dict[str, Any], bytes]] = []
@@ -63,10 +74,13 @@ for name in ("anywidget", "ipywidgets", "traitlets", "IPython"):
     sys.modules[name] = None
 import gan_course
 assert gan_course.Trainer
-try:
-    gan_course.Lab
-except ImportError as error:
-    print(error.name)
+for load in ("gan_course.Lab", "__import__('gan_course.lab')", "__import__('gan_course.explore')"):
+    for name in [name for name in sys.modules if name.startswith("gan_course.lab")]:
+        del sys.modules[name]
+    try:
+        eval(load)
+    except ImportError as error:
+        print(error.name, "pip install" in str(error))
 """
 
 
@@ -76,7 +90,8 @@ def test_the_lab_is_a_name_of_the_library_which_itself_needs_no_jupyter() -> Non
         _ = gan_course.Lob
     command = [sys.executable, "-c", WITHOUT_JUPYTER]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.stdout, done.returncode) == ("anywidget\n", 0), done.stderr
+    said = "anywidget True\n" * 2 + "ipywidgets True\n"
+    assert (done.stdout, done.returncode) == (said, 0), done.stderr
 
 
 # --- Controls -----------------------------------------------------------------------------
@@ -120,6 +135,20 @@ def test_what_needs_new_networks_starts_again_and_says_so(lab: Lab, change: dict
     assert lab.trainer.steps == 0
     assert "Started again" in lab.note["text"]
     assert CONTROLS[next(iter(change))].label in lab.note["text"]
+
+
+def test_two_controls_at_once_both_apply_and_both_advise(lab: Lab) -> None:
+    lab.set(speed=3, seed=4)
+    lab.run(0)
+    assert (lab.driver.speed, lab.trainer.seed) == (3, 4)
+    lab.set(depth=0)
+    lab.run(0)
+    assert lab.note["kind"] == "warning"
+    assert "Started again, with new networks: depth." in lab.note["text"]
+    assert "D's border is a straight line" in lab.note["text"]
+    lab.set(depth=2, loss="wasserstein")
+    lab.run(0)
+    assert "Started again" in lab.note["text"] and "unbounded" in lab.note["text"]
 
 
 def test_data_of_the_same_dimension_changes_under_the_training(lab: Lab) -> None:
@@ -187,7 +216,11 @@ WRONG: dict[str, Callable[[], object]] = {
     "along = 'k'": lambda: Lab(runs=2, along="k"),
     "generator_rate = 0.01": lambda: Lab(runs=2, along="generator_rate", generator_rate=0.01),
     "loss = 'x'": lambda: Lab(losses=["x"]),
+    "losses = []": lambda: Lab(losses=[]),
+    "losses = 'hinge'": lambda: Lab(losses="hinge"),
+    "controls = 'k'": lambda: Lab(controls="k"),
     "layers: 'fog'": lambda: Lab(layers=["fog"]),
+    "layers = 'real'": lambda: Lab(layers="real"),
 }
 
 
@@ -213,7 +246,7 @@ def test_a_training_that_diverges_rests_says_so_and_offers_a_remedy(lab: Lab) ->
     assert torch.equal(weights(lab.trainer.discriminator), before)
     head, _ = lab.frame()
     assert "tenth" in head["remedy"]["label"]
-    lab._receive({"kind": "remedy"})
+    lab.receive({"kind": "remedy"})
     lab.run(1)
     assert lab.trainer.steps == 1
     assert lab.values["generator_rate"] == pytest.approx(1e-4)
@@ -230,17 +263,80 @@ def test_a_training_that_diverges_rests_says_so_and_offers_a_remedy(lab: Lab) ->
         {"kind": "lift", "run": 3},
         {"kind": "drawn", "points": [[0, 0]]},
         {"kind": "unheard of"},
+        {"kind": "set"},
     ],
     ids=str,
 )
 def test_what_the_page_may_not_do_is_refused_in_the_picture(
     lab: Lab, message: dict[str, Any]
 ) -> None:
-    lab._receive(message)
+    lab.receive(message)
     lab.run(1)
     assert lab.note["kind"] == "error"
     assert lab.note["text"].startswith("Refused.")
     assert lab.trainer.steps == 1
+
+
+# --- What a page has asked for, and seen ---------------------------------------------------
+
+
+def order(number: int, page: str = "a", **message: Any) -> dict[str, Any]:
+    return {"page": page, "number": number, **message}
+
+
+def test_each_picture_says_what_it_has_seen(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = heads(lab, monkeypatch)
+    lab.run(0)
+    assert sent[-1]["seen"] == {}
+    for number in (1, 2):
+        lab.receive(order(number, kind="set", values={"k": 1 + number}))
+    lab.receive(order(1, "b", kind="do", action="D step"))
+    assert lab.values["k"] == 1  # not yet between two steps
+    lab.run(0)
+    assert (sent[-1]["seen"], sent[-1]["values"]["k"]) == ({"a": 2, "b": 1}, 3)
+    lab.receive(order(3, kind="set", values={"k": -1}))
+    lab.run(0)
+    assert (sent[-1]["seen"]["a"], sent[-1]["values"]["k"]) == (3, 3)  # refused, and so seen
+    assert lab.note["text"].startswith("Refused. k = -1")
+
+
+def test_no_picture_says_it_has_seen_what_it_does_not_show(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = heads(lab, monkeypatch)
+    post = lab.driver.post
+
+    def draw_after_each(command: Callable[[], object]) -> None:
+        post(command)
+        lab.run(0)
+
+    monkeypatch.setattr(lab.driver, "post", draw_after_each)
+    for number in range(1, 5):
+        lab.receive(order(number, kind="set", values={"k": 1 + number}))
+    assert all(head["values"]["k"] >= 1 + head["seen"].get("a", 0) for head in sent)
+    assert sent[-1]["seen"] == {"a": 4}
+
+
+def test_of_two_words_on_one_subject_the_newer_counts_whichever_comes_first(lab: Lab) -> None:
+    lab.receive(order(2, kind="set", values={"k": 9}))
+    lab.receive(order(1, kind="set", values={"k": 8}))  # on the kernel's other thread
+    lab.receive(order(4, kind="do", action="pause"))
+    lab.receive(order(3, kind="do", action="play"))
+    lab.receive(order(6, kind="set", values={"data": "grid"}))
+    lab.receive(order(5, kind="drawn", points=[[0, 0], [1, 1]]))
+    lab.receive(order(1, "b", kind="set", values={"batch": 64}))  # another page's own count
+    lab.run(0)
+    assert (lab.values["k"], lab.values["data"], lab.values["batch"]) == (9, "grid", 64)
+    assert not lab.driver.playing
+    assert lab.note["text"] == ""
+
+
+def test_an_acknowledgement_hides_no_command(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = heads(lab, monkeypatch)
+    lab.receive(order(1, kind="set", values={"k": 4}))
+    lab.receive({"kind": "acknowledge", "number": 1})
+    lab.driver._slice()
+    assert sent[-1]["values"]["k"] == 4
 
 
 def test_a_generator_that_runs_away_is_told(lab: Lab) -> None:
@@ -275,7 +371,7 @@ def test_the_window_closes_without_a_page_and_opens_for_a_new_one() -> None:
         steps = lab.trainer.steps
         await asyncio.sleep(0.4)
         assert (lab.view.sent, lab.trainer.steps) == (WINDOW, steps)
-        lab._receive({"kind": "hello"})
+        lab.receive({"kind": "hello"})
         await until(lambda: lab.trainer.steps > steps)
         await lab.close()
 
@@ -286,25 +382,80 @@ def test_acknowledged_pictures_make_room_and_draw_nothing(lab: Lab) -> None:
     for _ in range(WINDOW):
         lab.run(0)
     assert not lab.view.ready()
-    lab._receive({"kind": "acknowledge", "number": 3})
+    lab.receive({"kind": "acknowledge", "number": 3})
     assert lab.driver._apply() is False
     assert lab.view.ready()
-    lab._receive({"kind": "acknowledge", "number": 10**6})  # of another kernel's
+    lab.receive({"kind": "acknowledge", "number": 10**6})  # of another kernel's
     lab.driver._apply()
     assert lab.view.acknowledged == lab.view.sent
 
 
-def test_running_the_cell_again_ends_the_old_lab() -> None:
+def cell(monkeypatch: pytest.MonkeyPatch, name: str, run: str) -> None:
+    """From now on, we are in this run of that cell."""
+    monkeypatch.setattr(cells, "running", lambda: Cell(name, run))
+
+
+def test_only_the_same_cell_run_again_ends_a_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene() -> None:
-        old = Lab(width=4)
-        old.do("play")
-        new = Lab(width=4)
-        await asyncio.wait_for(old.driver.close(), 10)
-        assert old.view.comm is None
-        assert new.view.comm is not None
-        await new.close()
+        cell(monkeypatch, "first", "1")
+        one, two = Lab(width=4), Lab(width=4)
+        cell(monkeypatch, "second", "2")
+        other = Lab(width=4)
+        assert not (one.view.ended or two.view.ended or other.view.ended)
+        cell(monkeypatch, "first", "3")
+        again = Lab(width=4)
+        await asyncio.wait_for(asyncio.gather(one.driver.close(), two.driver.close()), 10)
+        for old in (one, two):  # no page is left on which to say so
+            assert old.view.ended and old.view.comm is None
+        other.do("play")
+        again.do("play")
+        await asyncio.sleep(0.2)
+        assert other.trainer.steps > 0 and again.trainer.steps > 0
+        await other.close()
+        await again.close()
 
     asyncio.run(scene())
+
+
+def test_a_lab_that_another_cell_shows_says_there_that_it_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cell(monkeypatch, "made", "1")
+    old = Lab(width=4)
+    cell(monkeypatch, "shown", "2")
+    old._repr_mimebundle_()
+    cell(monkeypatch, "made", "3")
+    said = heads(old, monkeypatch)
+    Lab(width=4).stop()
+    assert old.view.comm is not None
+    assert [head["kind"] for head in said] == ["end"]
+    old.receive({"kind": "hello"})  # the page is loaded again
+    assert said[-1]["text"] == "This lab has ended. Run its cell again."
+
+
+def test_two_labs_that_play_share_the_kernel() -> None:
+    async def scene() -> list[int]:
+        labs = [Lab(width=4, batch=8) for _ in range(3)]
+        for lab in labs:
+            lab.do("play")
+        turns = 0
+        while min(lab.trainer.steps for lab in labs) < 60:
+            for lab in labs:
+                lab.receive({"kind": "acknowledge", "number": lab.view.sent})
+            await asyncio.sleep(0.01)
+            turns += 1
+        steps = [lab.trainer.steps for lab in labs]
+        labs[0].set(k=3)
+        labs[0].do("pause")
+        await asyncio.sleep(0.3)
+        assert labs[0].trainer.settings.k == 3 and not labs[0].driver.playing
+        assert turns > 3  # the kernel is for others, too
+        for lab in labs:
+            await lab.close()
+        return steps
+
+    steps = asyncio.run(asyncio.wait_for(scene(), 60))
+    assert max(steps) < 4 * min(steps)
 
 
 def test_what_goes_wrong_in_the_task_comes_out_of_close(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,7 +483,7 @@ def test_the_page_says_what_ended_the_lab(monkeypatch: pytest.MonkeyPatch) -> No
         return said
 
     last = asyncio.run(scene())[-1]
-    assert last["kind"] == "failure"
+    assert last["kind"] == "end"
     assert "ZeroDivisionError: division by zero" in last["text"]
 
 
@@ -658,7 +809,7 @@ def test_a_wall_trains_all_runs_and_shows_each(wall: Lab) -> None:
 
 def test_a_run_lifted_off_the_wall_is_the_one_in_the_main_view(wall: Lab) -> None:
     wall.run(3)
-    wall._receive({"kind": "lift", "run": 5})
+    wall.receive({"kind": "lift", "run": 5})
     wall.run(2)
     head, arrays = wall.frame()
     assert head["run"] == 5
@@ -780,12 +931,34 @@ def test_leaving_slow_motion_finishes_the_round(lab: Lab) -> None:
     assert lab.frame()[0]["piece"] is None
 
 
+def test_leaving_slow_motion_at_a_loss_that_is_not_finite_rests_and_offers_a_remedy() -> None:
+    async def scene() -> None:
+        lab = Lab(width=4, batch=8)
+        lab.do("slow motion")
+        await asyncio.sleep(0.1)
+        assert lab.frame()[0]["piece"] is not None
+        with torch.no_grad():
+            for weight in lab.trainer.discriminator.parameters():
+                weight.fill_(torch.nan)
+        lab.do("slow motion")
+        await asyncio.sleep(0.1)
+        head, _ = lab.frame()
+        assert not lab.driver.playing and not head["slow"] and head["piece"] is None
+        assert "not finite" in head["note"]["text"] and head["remedy"] is not None
+        lab.receive({"kind": "remedy"})
+        await asyncio.sleep(0.2)
+        assert lab.trainer.steps > 0
+        await lab.close()  # raises what ended it, if something did
+
+    asyncio.run(scene())
+
+
 # --- Drawn by hand ----------------------------------------------------------------------------
 
 
 def test_what_is_drawn_becomes_the_data(lab: Lab) -> None:
     lab.run(2)
-    lab._receive({"kind": "drawn", "points": [[0, 0], [0.5, 0.5], [1, 0]]})
+    lab.receive({"kind": "drawn", "points": [[0, 0], [0.5, 0.5], [1, 0]]})
     lab.run(1)
     assert lab.values["data"] == "drawn"
     assert lab.trainer.steps == 3

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -259,6 +260,72 @@ LAYERS: dict[str, str] = {
     "optimal": "D*, the best answer to this generator, in place of D; how far D is from it; the "
     "true JS",
 }
+
+
+def offered(
+    names: Sequence[str] | None, losses: Sequence[str] | None, targets: Sequence[str], runs: int
+) -> dict[str, Control]:
+    """Every control, the loss and the data with the choices of one lab.
+
+    Raises:
+        ValueError: one of ``names``, of controls to show, or of ``losses`` is unknown, or there
+            is no loss.
+    """
+    controls = dict(CONTROLS)
+    if runs == 1:
+        del controls["along"]
+    for argument, given in (("controls", names), ("losses", losses)):
+        if isinstance(given, str):
+            raise ValueError(f"{argument} = {given!r}: must be a list of names: [{given!r}]")
+    for name in names or ():
+        if name not in controls:
+            raise ValueError(f"controls: {name!r} is not one of {list(controls)}")
+    controls["data"] = replace(controls["data"], options=targets)
+    if losses is not None:
+        if not losses:
+            raise ValueError(f"losses = {losses!r}: must name one at least of {list(LOSSES)}")
+        for loss in losses:
+            controls["loss"].check(loss)
+        controls["loss"] = replace(controls["loss"], options=losses, default=losses[0])
+    return controls
+
+
+def described(control: Control) -> dict[str, Any]:
+    """What the page needs to know of a control, with the way to its chapter."""
+    page = {name: getattr(control, name) for name in ("name", "label", "group", "help", "chapter")}
+    found = sorted(Path.cwd().glob(f"{control.chapter}_*.ipynb"))  # beside the running notebook
+    return {
+        **page,
+        "menu": control.menu,
+        "options": list(control.options),
+        "labels": [str(label) for label in control.labels or control.options],
+        "link": found[0].name if found else "",
+    }
+
+
+def check_changes(
+    changes: Mapping[str, Any], values: Mapping[str, Any], controls: Mapping[str, Control]
+) -> None:
+    """Raise a ``ValueError`` that names the first of ``changes`` to ``values`` not allowed."""
+    for name, value in changes.items():
+        if name not in controls:
+            raise ValueError(f"{name} = {value!r}: choose one of {list(controls)}")
+        controls[name].check(value)
+    along = changes.get("along", values.get("along"))
+    if along != SEED and along in changes:
+        raise ValueError(
+            f"{along} = {changes[along]!r}: the runs of the wall differ in it, from one end of "
+            f"its slider to the other; to set it, choose along={SEED!r}"
+        )
+
+
+def check_layers(layers: Collection[str]) -> None:
+    """Raise a ``ValueError`` that names the first of ``layers`` that there is not."""
+    if isinstance(layers, str):
+        raise ValueError(f"layers = {layers!r}: must be a list of names: [{layers!r}]")
+    for layer in layers:
+        if layer not in LAYERS:
+            raise ValueError(f"layers: {layer!r} is not one of {list(LAYERS)}")
 
 
 def advice(values: Mapping[str, Any], dimension: int) -> str:

@@ -145,6 +145,7 @@ class Driver:
             return
         now = time.perf_counter()
         end = now + SLICE
+        self._due = min(self._due, now + 1 / self.speed)  # the speed may have risen since
         while self.playing and self._due <= now < end:
             self.step()
             self._changed = True

@@ -511,9 +511,12 @@ function short(value, digits) {
 
 let pages = 0;
 
-/** Build a lab inside `root`; `send` takes what the reader does.
- *  Returns `show(head, arrays)`, which draws, and `redraw()`, after the theme changed. */
-export function mount(root, page, send) {
+/** Build a lab inside `root`; `tell` takes what the reader does.
+ *  Returns `show(head, arrays)`, which draws, and `redraw()`, after the theme changed.
+ *
+ *  What the reader does has a number, and each picture says which numbers of this page it has
+ *  `seen`. One that has not seen the last is an echo of the past, and moves no control. */
+export function mount(root, page, tell) {
   const id = `gan-lab-${++pages}`;
   const parts = {
     canvas: make("canvas", { className: "gan-view", role: "img", ariaLabel: "The lab is starting." }),
@@ -530,10 +533,13 @@ export function mount(root, page, send) {
     curves: [],
     wall: [],
   };
-  const state = { head: null, arrays: null, spoken: 0, turn: 0 };
+  const name = Math.random().toString(36).slice(2); // a lab may stand on several pages
+  const state = { head: null, arrays: null, spoken: 0, turn: 0, name, sent: 0 };
+  const send = (message) => tell({ ...message, page: name, number: ++state.sent });
   parts.remedy.onclick = () => {
     send({ kind: "remedy" });
-    parts.play.focus(); // the remedy goes once it is taken
+    parts.remedy.hidden = true;
+    parts.play.focus();
   };
   const wall = page.runs > 1 && buildWall(parts, page.runs, send);
   const lab = make(
@@ -562,11 +568,15 @@ export function mount(root, page, send) {
   root.append(lab);
   const redraw = () => state.head && draw(lab, parts, state);
   parts.redraw = redraw;
+  // What the hand held while the last picture came follows it once it is let go.
+  const settle = () => requestAnimationFrame(() => state.head && follow(parts, state));
+  for (const event of ["change", "focusout", "pointerup", "lostpointercapture"]) lab.addEventListener(event, settle);
   return {
     lab,
     parts,
     redraw,
     show(head, arrays) {
+      if (state.ended) return;
       Object.assign(state, { head, arrays });
       redraw();
     },
@@ -576,7 +586,8 @@ export function mount(root, page, send) {
       if (state.ended) return;
       state.ended = true;
       if (!state.head) return write(parts.note, text);
-      Object.assign(state.head, { playing: false, remedy: null, note: { kind: "error", text } });
+      const now = { seen: null, playing: false, remedy: null, note: { kind: "error", text } };
+      state.head = { ...state.head, ...now };
       redraw();
     },
   };
@@ -592,15 +603,21 @@ function toolbar(parts, page, send) {
     return made;
   };
   const act = (action) => () => send({ kind: "do", action });
-  parts.play = button("Play", "Train until you press Pause. It rests while nobody sees it.", () =>
-    send({ kind: "do", action: parts.playing ? "pause" : "play" }),
-  );
+  parts.play = button("Play", "Train until you press Pause. It rests while nobody sees it.", () => {
+    act(parts.playing ? "pause" : "play")();
+    showPlaying(parts, !parts.playing); // so that a second press means the other
+  });
   button("D step", "Move the discriminator once. The shade changes, the crosses stay.", act("D step"));
   button("G step", "Move the generator once. The crosses move, the shade stays.", act("G step"));
   parts.slow = button("Slow motion", "One round in slow motion: the pieces of each step in turn.", act("slow motion"));
   if (page.controls.some(({ name }) => name === "data")) drawingButton(parts, button, send);
   button("Reset", "Fresh networks from the same seed; the settings stay.", act("reset"));
   return bar;
+}
+
+function showPlaying(parts, playing) {
+  parts.playing = playing;
+  if (parts.play) write(parts.play, playing ? "Pause" : "Play");
 }
 
 // ---------------------------------------------------------------------------------------
@@ -692,11 +709,19 @@ function buildWall(parts, runs, send) {
   for (let run = 0; run < runs; run++) {
     const canvas = make("canvas", {});
     const [value, state] = [make("span", {}), make("span", {})];
-    const button = make("button", { onclick: () => send({ kind: "lift", run }) }, canvas, value, state);
+    const lift = () => {
+      send({ kind: "lift", run });
+      showLifted(parts, run);
+    };
+    const button = make("button", { onclick: lift }, canvas, value, state);
     box.append(button);
     parts.wall.push({ button, canvas, value, state });
   }
   return make("div", { className: "gan-runs" }, box, parts.wallNote);
+}
+
+function showLifted(parts, lifted) {
+  parts.wall.forEach(({ button }, run) => button.setAttribute("aria-pressed", String(run === lifted)));
 }
 
 function drawWall(parts, head, arrays, colors, due, spoken) {
@@ -718,7 +743,6 @@ function drawWall(parts, head, arrays, colors, due, spoken) {
       rug(context, { data: some }, place.x, width / 2 - 8, colors.real);
       rug(context, { data: own }, place.x, width / 2, colors.fake);
     }
-    button.setAttribute("aria-pressed", String(run === head.run));
     const covered = arrays.covered ? `${Math.round(arrays.covered.data[run])} of ${head.modes}` : "";
     const stopped = head.stopped.includes(run);
     write(value, head.tiles[run] ?? "");
@@ -773,9 +797,9 @@ function controlRow(parts, control, send) {
   const output = make("span", { className: "gan-value" });
   const change = (value) => send({ kind: "set", values: { [control.name]: value } });
   const build = control.menu ? menu : control.options.length > 100 ? numberBox : slider;
-  const { input, set } = build(control, output, change);
+  const { input, set, held } = build(control, output, change);
   input.setAttribute("data-control", control.name);
-  parts.values.set(control.name, { set, input });
+  parts.values.set(control.name, { set, held, input });
   const row = make("label", { className: "gan-control" }, make("span", { textContent: control.label }), input, output);
   row.title = control.help;
   explain(parts, input, control.help, () => chapterLink(control));
@@ -791,18 +815,22 @@ function menu(control, output, change) {
   input.onchange = () => change(options[+input.value]);
   const set = (value) => {
     if (!options.includes(value)) add(value, options.push(value) - 1); // "drawn", once it is
-    input.value = options.indexOf(value);
+    const at = options.indexOf(value);
+    if (+input.value !== at) input.value = at; // an open list is left alone
   };
-  return { input, set };
+  return { input, set, held: () => false };
 }
 
 /** A slider runs over the stops; between them, the nearest stands for a value set in Python. */
 function slider(control, output, change) {
   const input = make("input", { type: "range", min: 0, max: control.options.length - 1, step: 1 });
   const label = (text) => {
-    output.textContent = text;
-    input.setAttribute("aria-valuetext", text);
+    write(output, text);
+    if (input.getAttribute("aria-valuetext") !== text) input.setAttribute("aria-valuetext", text);
   };
+  let dragged = false;
+  input.onpointerdown = () => (dragged = true);
+  input.onpointerup = input.onlostpointercapture = input.onblur = () => (dragged = false);
   input.oninput = () => {
     label(control.labels[+input.value]);
     change(control.options[+input.value]);
@@ -813,14 +841,23 @@ function slider(control, output, change) {
     const exact = control.options.indexOf(value);
     label(exact < 0 ? String(value) : control.labels[exact]);
   };
-  return { input, set };
+  return { input, set, held: () => dragged };
 }
 
 function numberBox(control, output, change) {
   const [least, most] = [control.options[0], control.options[control.options.length - 1]];
   const input = make("input", { type: "number", min: least, max: most, step: 1 });
-  input.onchange = () => change(Math.round(Number(input.value)));
-  return { input, set: (value) => (input.value = value) };
+  let typing = false; // not yet sent
+  input.oninput = () => (typing = true);
+  input.onblur = () => (typing = false);
+  input.onchange = () => {
+    typing = false;
+    if (input.value !== "") change(Math.round(Number(input.value))); // no number: it stays as it was
+  };
+  const set = (value) => {
+    if (input.value !== String(value)) input.value = value;
+  };
+  return { input, set, held: () => typing };
 }
 
 function layerBoxes(parts, page, send) {
@@ -868,6 +905,7 @@ function draw(lab, parts, state) {
   parts.window = head.window;
   if (parts.pad?.on) drawPad(context, width, head, parts.pad, colors);
   tell(parts, head);
+  follow(parts, state);
   speak(parts, state);
   // While it plays, each picture renews its share of them, so that none takes long.
   state.turn = (state.turn + 1) % TURNS;
@@ -888,28 +926,30 @@ function drawCurves(parts, head, arrays, colors) {
   }
 }
 
-/** Bring buttons, boxes and lines of text in line with the kernel's state. */
+/** Bring the lines of text in line with the kernel's state. */
 function tell(parts, head) {
-  parts.playing = head.playing;
-  if (parts.play) write(parts.play, head.playing ? "Pause" : "Play");
-  if (parts.slow) parts.slow.setAttribute("aria-pressed", String(head.slow));
   parts.piece.hidden = !head.piece;
   write(parts.piece, head.piece?.text ?? "");
   write(parts.facts, facts(head));
   write(parts.reading, head.reading.text);
   write(parts.note, head.note.text);
   parts.note.dataset.kind = head.note.kind;
+}
+
+/** Bring buttons, boxes and controls in line with the kernel's state, if it has seen all that the
+ *  reader did; until then they stand as the reader left them. */
+function follow(parts, { head, name, sent }) {
+  if (head.seen && (head.seen[name] ?? 0) < sent) return;
+  showPlaying(parts, head.playing);
+  if (parts.slow) parts.slow.setAttribute("aria-pressed", String(head.slow));
   parts.remedy.hidden = !head.remedy;
   if (head.remedy) write(parts.remedy, head.remedy.label);
-  for (const [name, input] of parts.layers) {
-    if (input !== document.activeElement) input.checked = head.layers.includes(name);
-  }
-  for (const [name, { set, input }] of parts.values) {
-    // What the reader is holding follows the hand, not the kernel, which is a little behind.
-    const held = input.matches(":active") || (input === document.activeElement && head.playing);
-    if (!held) set(head.values[name]);
+  showLifted(parts, head.run);
+  for (const [layer, input] of parts.layers) input.checked = head.layers.includes(layer);
+  for (const [control, { set, held, input }] of parts.values) {
+    if (!held()) set(head.values[control]);
     // A recording only shows its settings; each run of the wall has its own of one.
-    input.disabled = parts.recorded || name === head.along;
+    input.disabled = parts.recorded || control === head.along;
   }
 }
 
@@ -959,12 +999,22 @@ function renderLoop(view, acknowledge) {
     view.show(head, decode(head.layout, buffer));
     acknowledge(head.number);
   };
+  const stop = () => {
+    cancelAnimationFrame(request);
+    request = 0;
+  };
   return {
     take(head, buffer) {
       newest = { head, buffer };
       request ||= requestAnimationFrame(frame);
     },
-    stop: () => cancelAnimationFrame(request),
+    /** Draw what has come, and no more. */
+    finish() {
+      if (!request) return;
+      stop();
+      frame();
+    },
+    stop,
   };
 }
 
@@ -998,15 +1048,18 @@ function render({ model, el }) {
   const loop = renderLoop(view, acknowledge);
   const receive = (head, buffers) => {
     if (head.kind === "frame") loop.take(head, buffers[0]);
-    if (head.kind === "failure") view.end(head.text);
+    if (head.kind === "end") end(head.text);
+  };
+  const end = (text) => {
+    loop.finish();
+    quiet(); // nobody is left to hear it
+    view.end(text);
   };
   model.on("msg:custom", receive);
-  // It was stopped, or its kernel has gone; a picture that is still on its way comes too late.
+  // It was closed, or its kernel has gone.
   const leave = () => {
-    loop.stop();
-    quiet(); // nobody is left to hear it
     model.off("msg:custom", receive);
-    view.end("This lab has ended. Run its cell again.");
+    end("This lab has ended. Run its cell again.");
   };
   model.on("destroy", leave);
   model.on("comm_live_update", leave);

@@ -14,37 +14,39 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from gan_course.distributions import PRIORS, GaussianMixture, Uniform, drawn
+from gan_course import cells
+from gan_course.distributions import PRIORS
 from gan_course.lab.controls import (
-    CONTROLS,
     LAYERS,
     NONE,
     RATES,
     SEED,
     TARGET_MENU,
-    Control,
     advice,
     along_the_wall,
+    check_changes,
+    check_layers,
+    described,
+    offered,
     symptom,
 )
 from gan_course.lab.curves import NAMES, Curves
 from gan_course.lab.driver import Driver
 from gan_course.lab.frames import Arrays, Head
-from gan_course.lab.replay import record, write
-from gan_course.lab.scene import Scene, Target
+from gan_course.lab.replay import check, record, write
+from gan_course.lab.scene import Scene, Target, checked_target, target_of, wall
 from gan_course.lab.scores import reading
 from gan_course.lab.slow import Piece, pieces
 from gan_course.lab.still import bundle
 from gan_course.lab.view import View
-from gan_course.metrics import mode_coverage
 from gan_course.networks import Ensemble, mlp
 from gan_course.training import NonFiniteError, Record, Settings, Trainer
 
 GIVEN, DRAWN = "given", "drawn"
 #: What a reader's layers are at the start.
 SHOWN_LAYERS = ("real", "generated", "belief")
-#: Runs that a wall may hold, and samples shown of each.
-MOST_RUNS, THUMBNAIL = 64, 100
+#: Runs that a wall may hold.
+MOST_RUNS = 64
 #: Pieces in a second, in slow motion.
 SLOW = 0.6
 
@@ -78,8 +80,6 @@ class Lab:
         ValueError: an argument is not allowed; the message names it.
     """
 
-    _open: Lab | None = None
-
     def __init__(
         self,
         data: str | Target = "ring",
@@ -96,32 +96,36 @@ class Lab:
         self.runs, self.device, self.run_shown = runs, device, 0
         self.targets: dict[str, Target] = {name: make() for name, make in TARGET_MENU.items()}
         if not isinstance(data, str):
-            self.targets[GIVEN] = _checked_target("data", data)
-        self.controls = _offered(controls, losses, list(self.targets), runs)
+            self.targets[GIVEN] = checked_target("data", data)
+        self.controls = offered(controls, losses, list(self.targets), runs)
         self.values = {name: control.default for name, control in self.controls.items()}
-        self._check_layers(layers)
+        check_layers(layers)
         self.layers = tuple(layers)
         values["data"] = data if isinstance(data, str) else GIVEN
-        self._check(values)
+        check_changes(values, self.values, self.controls)
         self.values |= values
-        self.view = View(self._page(controls), self._receive)
+        self.view = View(self._page(controls), self.receive)
         self.driver = Driver(self._step, self._draw, math.inf, self.view.ready, self.view.fail)
+        self.note = {"kind": "", "text": ""}
         self._remedy: dict[str, Any] | None = None
         self._slow = False
         self._restart()
         self._tune()
         self._advise()
-        self._replace_the_last()
+        self._made_in, self._shown_in = cells.running(), set[str]()
+        cells.until_it_runs_again(self._give_way)
         self._draw()
         self.driver.start()
 
-    def _replace_the_last(self) -> None:
-        """Running the cell again ends what it had started."""
-        if Lab._open is not None:
-            Lab._open.stop()
-        Lab._open = self
+    def _give_way(self) -> None:
+        """The cell runs again. If no other shows this lab, nobody is left to be told its end."""
+        self.stop()
+        if self._made_in is not None and self._shown_in <= {self._made_in.name}:
+            self.view.close()
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
+        cell = cells.running()
+        self._shown_in |= {"" if cell is None else cell.name}
         page, _ = self.view._repr_mimebundle_(**options) or ({}, {})
         scores = Scene.of(self.trainer, self.run_shown).scores
         picture, words = bundle(*self.frame(), scores)
@@ -135,7 +139,7 @@ class Lab:
         Raises:
             ValueError: there is no such control, or the value is not allowed.
         """
-        self._check(changes)
+        check_changes(changes, self.values, self.controls)
         self.driver.post(partial(self._change, changes))
 
     def do(self, action: str) -> None:
@@ -154,7 +158,7 @@ class Lab:
         Raises:
             ValueError: there is no such layer.
         """
-        self._check_layers(layers)
+        check_layers(layers)
         self.driver.post(partial(setattr, self, "layers", layers))
 
     def lift(self, run: int) -> None:
@@ -173,17 +177,7 @@ class Lab:
         Raises:
             ValueError: there are fewer than two points, or they are not in the plane.
         """
-        try:
-            place = torch.as_tensor(points, dtype=torch.float32)
-        except (TypeError, ValueError) as error:  # rows of several lengths, words
-            raise ValueError(f"points: expected two numbers for each ({error})") from None
-        if place.dim() != 2 or place.shape[1] != 2 or not bool(place.isfinite().all()):
-            raise ValueError(
-                f"points have shape {tuple(place.shape)}: expected (points, 2), finite"
-            )
-        # Narrow enough that a line stays a line.
-        target = drawn(place, std=max(0.02 * float(place.max() - place.min()), 1e-3))
-        self.driver.post(partial(self._use_drawing, target))
+        self.driver.post(partial(self._use_drawing, target_of(points)))
 
     def run(self, steps: int) -> Trainer:
         """Take steps here and now, without a page, and return the trainer."""
@@ -212,22 +206,15 @@ class Lab:
             ValueError: ``steps`` or ``every`` is below 1, ``path`` is no HTML file, or a change
                 is not allowed, needs new networks or falls between two pictures.
         """
-        for name, value in (("steps", steps), ("every", every)):
-            if value < 1:
-                raise ValueError(f"{name} = {value!r}: must be at least 1")
         path = Path(path)
-        if path.suffix != ".html":
-            raise ValueError(f"path = {str(path)!r}: must end in .html")
-        self._check_changes(changes or {}, steps, every)
+        check(self, path, steps, every, changes or {})
         write(path, record(self, steps, every, changes or {}), f"GAN: {self.values['data']}")
         return path
 
     def stop(self) -> None:
-        """End the training and its page."""
+        """End the training; its page keeps the last picture and says that it has ended."""
         self.driver.stop()
-        self.view.close()
-        if Lab._open is self:
-            Lab._open = None
+        self.view.end("This lab has ended. Run its cell again.")
 
     async def close(self) -> None:
         """End the training, wait for it, and raise what went wrong in it."""
@@ -312,12 +299,13 @@ class Lab:
             fresh.append("data")
         if fresh:
             self._restart()
+        self._tune()
+        self._advise()
+        self._remedy = None
+        if fresh:
             what = ", ".join(self.controls[name].label for name in fresh)
-            self.note = {"kind": "info", "text": f"Started again, with new networks: {what}."}
-        else:
-            self._tune()
-            self._advise()
-            self._remedy = None
+            text = f"Started again, with new networks: {what}. {self.note['text']}".strip()
+            self.note = {"kind": self.note["kind"] or "info", "text": text}
 
     def _tune(self) -> None:
         """Bring the trainer in line with the controls, networks aside."""
@@ -333,6 +321,7 @@ class Lab:
 
     def _use_drawing(self, target: Target) -> None:
         self.targets[DRAWN] = target
+        self.controls["data"] = replace(self.controls["data"], options=[*self.targets])
         self._change({"data": DRAWN})
 
     def _reset(self) -> None:
@@ -372,12 +361,16 @@ class Lab:
 
     def _toggle_slow_motion(self) -> None:
         """A round that was begun is finished at once, so that no half step is left."""
-        for _ in self._pieces:
-            pass
         self._slow, self._piece = not self._slow, None
         self._tune()
         if self._slow:
             self.driver.play()
+            return
+        try:
+            for _ in self._pieces:
+                pass
+        except NonFiniteError as error:
+            self._diverged(error)
 
     def _discriminator_step(self) -> None:
         try:
@@ -433,7 +426,7 @@ class Lab:
             arrays |= {name: batch for name, batch in batches.items() if name in arrays}
         measures = scene.measures()
         if "optimal" in self.layers:
-            measures |= self._theory(scene)
+            measures |= scene.theory()
         curves = self.curves[self.run_shown]
         curves.measure(self.trainer.steps, **measures)
         head = {
@@ -457,24 +450,13 @@ class Lab:
             "piece": None if piece is None else {"text": piece.text, "highlight": piece.highlight},
             "modes": 0 if scene.data.modes is None else len(scene.data.modes),
         }
-        arrays |= self._wall(scene)
+        arrays |= wall(self.trainer) if self.runs > 1 else {}
         if "covered" in arrays:
             for other, modes in zip(self.curves, arrays["covered"].tolist(), strict=True):
                 if other is not curves:
                     other.measure(self.trainer.steps, modes=modes)
         numbers = {name: _numpy(array) for name, array in arrays.items()}
         return head, {**numbers, "curves": curves.array()}
-
-    @staticmethod
-    def _theory(scene: Scene) -> dict[str, float]:
-        """How far D is from D*, in the currency of the loss, and G's law from the data's."""
-        truth = scene.truth
-        distance = {"divergence": truth.divergence}
-        if scene.reading.best is None:
-            return distance
-        if scene.reading.probability:
-            return {**distance, "gap": truth.gap}
-        return {**distance, "least": truth.least}
 
     def _own_rate(self) -> dict[str, float]:
         """The rate of the run in the main view, if each run has one of its own."""
@@ -487,38 +469,32 @@ class Lab:
             return self.note
         return {"kind": "warning", "text": f"{text} {self.note['text']}".strip()}
 
-    def _wall(self, scene: Scene) -> dict[str, torch.Tensor]:
-        """Some samples of every run, and how many modes each covers."""
-        if self.runs == 1:
-            return {}
-        samples = self.trainer.sample(THUMBNAIL)
-        if scene.data.modes is None or not isinstance(scene.data, GaussianMixture):
-            return {"wall": samples}
-        std = float(scene.data.std.max())
-        return {"wall": samples, "covered": mode_coverage(samples, scene.data.modes, std).modes}
-
     # -- the page --------------------------------------------------------------------------
 
     def _page(self, names: Sequence[str] | None) -> dict[str, Any]:
         shown = self.controls if names is None else names
         return {
-            "controls": [_described(self.controls[name]) for name in shown],
+            "controls": [described(self.controls[name]) for name in shown],
             "layers": LAYERS,
             "runs": self.runs,
         }
 
-    def _receive(self, message: Mapping[str, Any]) -> None:
-        """Take a message of the page; it may arrive on any thread, so it only posts."""
+    def receive(self, message: Mapping[str, Any]) -> None:
+        """Take a message of a page; it may arrive on any thread, so it only posts."""
         kind = message.get("kind")
-        if kind == "acknowledge":
+        if self.view.ended:
+            self.view.end(self.view.ended)
+        elif kind == "acknowledge":
             self.driver.post(lambda: self._acknowledge(message["number"]))
         elif kind == "hello":
             self.driver.post(self.view.welcome)
         else:
             try:
-                self._obey(kind, message)
-            except (ValueError, TypeError) as error:
+                if not self.view.outdated(message):
+                    self._obey(kind, message)
+            except (ValueError, TypeError, KeyError) as error:
                 self.driver.post(partial(self._refuse, str(error)))
+            self.driver.post(partial(self.view.saw, message))
 
     def _acknowledge(self, number: int) -> bool:
         self.view.acknowledge(number)
@@ -548,76 +524,6 @@ class Lab:
 
     def _refuse(self, text: str) -> None:
         self.note = {"kind": "error", "text": f"Refused. {text}"}
-
-    def _check(self, values: Mapping[str, Any]) -> None:
-        for name, value in values.items():
-            if name not in self.controls:
-                raise ValueError(f"{name} = {value!r}: choose one of {list(self.controls)}")
-            if not (name == "data" and value in self.targets):
-                self.controls[name].check(value)
-        along = values.get("along", self.values.get("along"))
-        if along != SEED and along in values:
-            raise ValueError(
-                f"{along} = {values[along]!r}: the runs of the wall differ in it, from one end of "
-                f"its slider to the other; to set it, choose along={SEED!r}"
-            )
-
-    def _check_changes(
-        self, changes: Mapping[int, Mapping[str, Any]], steps: int, every: int
-    ) -> None:
-        for step, change in changes.items():
-            self._check(change)
-            fresh = [name for name in change if self.controls[name].fresh]
-            if fresh:
-                raise ValueError(f"changes: {fresh[0]} needs new networks, which end a recording")
-            if not 0 <= step < steps or step % every:
-                raise ValueError(
-                    f"changes: step {step}: must be a multiple of {every} below {steps}"
-                )
-
-    def _check_layers(self, layers: Collection[str]) -> None:
-        for layer in layers:
-            if layer not in LAYERS:
-                raise ValueError(f"layers: {layer!r} is not one of {list(LAYERS)}")
-
-
-def _offered(
-    names: Sequence[str] | None, losses: Sequence[str] | None, targets: Sequence[str], runs: int
-) -> dict[str, Control]:
-    """Every control, the loss and the data with the choices of this lab."""
-    controls = dict(CONTROLS)
-    if runs == 1:
-        del controls["along"]
-    for name in names or ():
-        if name not in controls:
-            raise ValueError(f"controls: {name!r} is not one of {list(controls)}")
-    controls["data"] = replace(controls["data"], options=targets)
-    if losses is not None:
-        for loss in losses:
-            controls["loss"].check(loss)
-        controls["loss"] = replace(controls["loss"], options=losses, default=losses[0])
-    return controls
-
-
-def _checked_target(name: str, target: Any) -> Target:
-    if not isinstance(target, GaussianMixture | Uniform) or target.event_shape[0] > 2:
-        raise ValueError(
-            f"{name} = {target!r}: must be a GaussianMixture or Uniform in one or two dimensions"
-        )
-    return target
-
-
-def _described(control: Control) -> dict[str, Any]:
-    """What the page needs to know of a control, with the way to its chapter."""
-    page = {name: getattr(control, name) for name in ("name", "label", "group", "help", "chapter")}
-    found = sorted(Path.cwd().glob(f"{control.chapter}_*.ipynb"))  # beside the running notebook
-    return {
-        **page,
-        "menu": control.menu,
-        "options": list(control.options),
-        "labels": [str(label) for label in control.labels or control.options],
-        "link": found[0].name if found else "",
-    }
 
 
 def _numpy(array: torch.Tensor) -> NDArray[np.float32]:

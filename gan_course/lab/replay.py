@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gan_course.lab.controls import check_changes
 from gan_course.lab.frames import pack, pack_small
 
 if TYPE_CHECKING:
@@ -47,6 +48,24 @@ THEME = """:root {
   --jp-brand-color1: light-dark(#1976d2, #64b5f6);
 }
 body { background: var(--jp-layout-color0); }"""
+
+
+def check(
+    lab: Lab, path: Path, steps: int, every: int, changes: Mapping[int, Mapping[str, Any]]
+) -> None:
+    """Raise a ``ValueError`` that says why ``lab`` can't be recorded so, if it can't."""
+    for name, value in (("steps", steps), ("every", every)):
+        if value < 1:
+            raise ValueError(f"{name} = {value!r}: must be at least 1")
+    if path.suffix != ".html":
+        raise ValueError(f"path = {str(path)!r}: must end in .html")
+    for step, change in changes.items():
+        check_changes(change, lab.values, lab.controls)
+        fresh = [name for name in change if lab.controls[name].fresh]
+        if fresh:
+            raise ValueError(f"changes: {fresh[0]} needs new networks, which end a recording")
+        if not 0 <= step < steps or step % every:
+            raise ValueError(f"changes: step {step}: must be a multiple of {every} below {steps}")
 
 
 def record(

@@ -6,15 +6,15 @@ Everything here only looks. The networks are those of one run, plain modules.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
 
-from gan_course.distributions import GaussianMixture, Uniform, pushforward_density
+from gan_course.distributions import GaussianMixture, Uniform, drawn, pushforward_density
 from gan_course.lab.scores import Reading, reading
 from gan_course.losses import LOSSES, value
 from gan_course.metrics import mode_coverage
@@ -30,6 +30,35 @@ ARROWS = 80
 LINE = 301  # points of a curve over x, in one dimension
 CELLS = 40  # a side, in which the laws are compared
 COUNTED = 8000  # generated samples that are sorted into cells
+THUMBNAIL = 100  # samples of each run of a wall
+
+
+def checked_target(name: str, target: Any) -> Target:
+    """Return ``target``, if the lab can show it.
+
+    Raises:
+        ValueError: it is no distribution of the course's, or not in one or two dimensions.
+    """
+    if not isinstance(target, GaussianMixture | Uniform) or target.event_shape[0] > 2:
+        raise ValueError(
+            f"{name} = {target!r}: must be a GaussianMixture or Uniform in one or two dimensions"
+        )
+    return target
+
+
+def target_of(points: Sequence[Sequence[float]]) -> GaussianMixture:
+    """A Gaussian kernel on each of some points in the plane, narrow: a line stays a line.
+
+    Raises:
+        ValueError: there are fewer than two points, or they are not in the plane.
+    """
+    try:
+        place = torch.as_tensor(points, dtype=torch.float32)
+    except (TypeError, ValueError) as error:  # rows of several lengths, words
+        raise ValueError(f"points: expected two numbers for each ({error})") from None
+    if place.dim() != 2 or place.shape[1] != 2 or not bool(place.isfinite().all()):
+        raise ValueError(f"points have shape {tuple(place.shape)}: expected (points, 2), finite")
+    return drawn(place, std=max(0.02 * float(place.max() - place.min()), 1e-3))
 
 
 class Truth(NamedTuple):
@@ -241,6 +270,15 @@ class Scene:
             }
         return numbers
 
+    def theory(self) -> dict[str, float]:
+        """How far D is from D*, in the currency of the loss, and G's law from the data's."""
+        distance = {"divergence": self.truth.divergence}
+        if self.reading.best is None:
+            return distance
+        if self.reading.probability:
+            return {**distance, "gap": self.truth.gap}
+        return {**distance, "least": self.truth.least}
+
     def _outside(self) -> Tensor:
         low, high = self.data.window
         return ((self.fake < low) | (self.fake > high)).any(dim=-1)
@@ -313,3 +351,13 @@ class Scene:
         last = CELLS**self.dimension
         counts = torch.bincount(torch.where(inside, flat, last), minlength=last + 1)
         return counts.float() / COUNTED
+
+
+def wall(trainer: Trainer) -> dict[str, Tensor]:
+    """Some samples of every run and, where the data has modes, how many of them each covers."""
+    samples = trainer.sample(THUMBNAIL)
+    data = trainer.data
+    if not isinstance(data, GaussianMixture) or data.modes is None:
+        return {"wall": samples}
+    coverage = mode_coverage(samples, data.modes, float(data.std.max()))
+    return {"wall": samples, "covered": coverage.modes}
