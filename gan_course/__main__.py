@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from gan_course import checkpoints
 from gan_course.checkpoints import CheckpointError
 from gan_course.distributions import TARGETS
 from gan_course.losses import LOSSES
@@ -90,6 +91,15 @@ def _train(options: argparse.Namespace) -> None:
         program=options.program,
     )
     path = options.checkpoint or Path(f"{options.target.replace(' ', '_')}.pt")
+    wanted = trainer.settings
+    if checkpoints.exists(path):
+        checkpoints.load(path, trainer)
+        if trainer.settings != wanted:
+            made = trainer.settings
+            raise ValueError(
+                f"{path} was made with loss = {made.loss!r}, k = {made.k}: "
+                "give the same options, or another --checkpoint"
+            )
     trainer.train(options.steps, checkpoint=path, every=options.every)
     print(f"{trainer.steps} steps, in {path}")  # noqa: T201
     if trainer.steps < options.steps:

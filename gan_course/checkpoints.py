@@ -12,8 +12,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import math
 import os
 import pickle
+import shutil
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,15 +61,16 @@ def save(path: str | Path, training: Saved) -> None:
         for part in (new, new_sum):
             part.unlink(missing_ok=True)
         full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
-        why = f"it needs {len(content) / 1e6:.1f} MB" if full else str(error.strerror)
+        why = f"it needs {math.ceil(len(content) / 1e5) / 10} MB" if full else str(error.strerror)
         raise OSError(
             error.errno, f"the checkpoint was not written ({why}); the old one stays", str(path)
         ) from None
-    # Whenever this is stopped, one of both has its checksum in one of both places.
-    if path.exists():
+    # Wherever this is stopped, one of both is there with its checksum. A damaged one is no
+    # replacement for the good one before it.
+    if _damage(path) is None:
+        shutil.copyfile(_sum_of(path), _beside(path, ".old.sha256"))
+        _beside(path, ".old.sha256").replace(_sum_of(_previous(path)))
         path.replace(_previous(path))
-        if _sum_of(path).exists():
-            _sum_of(path).replace(_sum_of(_previous(path)))
     new_sum.replace(_sum_of(path))
     new.replace(path)
     _force(path.parent)
@@ -92,13 +95,12 @@ def load(path: str | Path, training: Saved) -> Path:
     found = [one for one in (path, _previous(path)) if one.exists()]
     if not found:
         raise FileNotFoundError(errno.ENOENT, "there is no checkpoint", str(path))
-    sums = {text for one in (path, _previous(path)) if (text := _read_sum(_sum_of(one)))}
     damages = []
     for one in found:
-        content = one.read_bytes()
-        if hashlib.sha256(content).hexdigest() not in sums:
-            damages.append(f"{one} does not have its checksum")
+        if (damage := _damage(one)) is not None:
+            damages.append(damage)
             continue
+        content = one.read_bytes()
         try:
             state = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
         except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
@@ -114,6 +116,15 @@ def load(path: str | Path, training: Saved) -> Path:
 def exists(path: str | Path) -> bool:
     """Whether there is something to go on from."""
     return Path(path).exists() or _previous(Path(path)).exists()
+
+
+def _damage(path: Path) -> str | None:
+    """What is wrong with a file, that it cannot be loaded; ``None`` if nothing is."""
+    if not path.exists():
+        return f"{path} is not there"
+    if hashlib.sha256(path.read_bytes()).hexdigest() != _read_sum(_sum_of(path)):
+        return f"{path} does not have its checksum"
+    return None
 
 
 def _beside(path: Path, suffix: str) -> Path:

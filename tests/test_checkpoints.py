@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -175,7 +176,7 @@ def test_on_a_full_disk_the_old_checkpoint_stays(tmp_path: Path):
         text=True,
         check=True,
     )
-    assert "it needs 0.0 MB" in run.stdout
+    assert "it needs 0.1 MB" in run.stdout
     assert "the old one stays" in run.stdout
     ours = trainer(weights=1)
     assert checkpoints.load(path, ours) == path
@@ -251,6 +252,50 @@ def test_wherever_saving_stops_one_loads(
     checkpoints.load(path, found)
     expected = latest if stopped_after < 4 else state(ours)
     assert differing(state(found), expected) == []
+
+
+@pytest.mark.parametrize("first", range(4))
+@pytest.mark.parametrize("second", range(4))
+def test_two_stops_in_a_row_or_a_damage_and_a_stop_lose_nothing(
+    first: int, second: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    replace = Path.replace
+
+    def save_until(renamings: int, path: Path) -> None:
+        left = [renamings]
+
+        def until_killed(self: Path, to: Path) -> None:
+            if not left[0]:
+                raise InterruptedError
+            left[0] -= 1
+            replace(self, to)
+
+        monkeypatch.setattr(Path, "replace", until_killed)
+        with pytest.raises(InterruptedError):
+            checkpoints.save(path, ours)
+        monkeypatch.undo()
+
+    for damaged in (False, True):
+        path = tmp_path / f"a{damaged}"
+        ours, _, _ = two(path)
+        if damaged:
+            flip(path)
+        else:
+            save_until(first, path)
+        left = 2 if damaged and second > 1 else second  # a damaged one is not moved first
+        save_until(min(left, 1) if damaged or not path.exists() else left, path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            checkpoints.load(path, trainer(weights=1))
+
+
+def test_the_command_refuses_other_settings_than_its_checkpoint_has(tmp_path: Path):
+    from gan_course.__main__ import main
+
+    command = ["train", "ring", "--device", "cpu", "--checkpoint", str(tmp_path / "a")]
+    main([*command, "--steps", "1"])
+    with pytest.raises(SystemExit, match="loss = 'non-saturating'"):
+        main([*command, "--steps", "2", "--loss", "hinge"])
 
 
 def test_the_command_goes_on_where_it_was_stopped(

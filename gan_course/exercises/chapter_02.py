@@ -139,13 +139,13 @@ def _round(*faults: str) -> Round:
             loss = F.softplus(-sign * D(x)).mean() + F.softplus(sign * D(fake)).mean()
             if "kept" not in faults:
                 of_D.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             of_D.step()
 
         def generator_turn() -> None:
             a = D(G(z_D if "same noise" in faults else z_G))
             loss = -F.softplus(a).mean() if "minimax" in faults else F.softplus(-a).mean()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             if "no G" not in faults:
                 of_G.step()
 
@@ -164,8 +164,9 @@ def _weights_after(play: Round) -> Tensor:
         torch.manual_seed(0)
         G, D = mlp(1, 2, width=8), mlp(2, 1, width=8)
     with torch.no_grad():  # an opinion: at D = 1/2 the losses of G have the same slope
-        D[0].weight.mul_(4)
-        D[-1].bias.add_(2)
+        first, *_, last = D.parameters()
+        first.mul_(4)
+        last.add_(2)
     of_G, of_D = (torch.optim.SGD(net.parameters(), lr=0.3) for net in (G, D))
     for _ in range(ROUNDS):
         x = torch.randn(16, 2, generator=random) + 1

@@ -32,8 +32,7 @@ def refuse_wrappers(name: str, network: nn.Module) -> None:
     if any(isinstance(module, WRAPPERS) for module in network.modules()):
         raise ValueError(
             f"{name} is wrapped in {type(network).__name__}, whose gradients a trainer does not "
-            "drive: pass the network inside, and start the training with torchrun and "
-            "`python -m gan_course train`"
+            "drive: pass the network inside, and train it in one process"
         )
 
 
