@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.stats import wasserstein_distance
 from tools import exercise_tests
 
 from gan_course.exercises.chapter_08 import CHANGES, Array
@@ -19,8 +20,9 @@ RIGHT = [
     ("08.1", CHANGES),
     ("08.2", lambda a, b: abs(a - b) * math.sqrt(2 / math.pi)),
     ("08.3", earth_mover),
-    ("08.4", lambda t, gamma: t**2 / gamma),
+    ("08.4", lambda t, gamma: (t**2 / gamma, 1)),
     ("08.5", 256),
+    ("08.6", lambda alpha, ratio: (1 - alpha) / (1 + ratio)),
 ]
 
 WRONG = [
@@ -44,14 +46,21 @@ WRONG = [
         "places sorted, volumes not",
         lambda x, p, q: np.abs(np.cumsum(p - q))[:-1] @ np.diff(np.sort(x)),
     ),
-    ("08.4", "less the penalty", lambda t, gamma: t**2 / (2 * gamma)),
-    ("08.4", "the slope", lambda t, gamma: t / gamma),
-    ("08.4", "the gradient penalty's", lambda t, gamma: t + t**2 / (2 * gamma)),
-    ("08.4", "codes without the half", lambda t, gamma: t**2 / (2 * gamma)),
-    ("08.4", "W1", lambda t, gamma: t),
+    ("08.3", "SciPy's distance", lambda x, p, q: wasserstein_distance(x, x, p, q), "by hand"),
+    ("08.4", "less the penalty", lambda t, gamma: (t**2 / (2 * gamma), 1)),
+    ("08.4", "the slope", lambda t, gamma: (t / gamma, 1)),
+    ("08.4", "the gradient penalty's", lambda t, gamma: (t + t**2 / (2 * gamma), 1)),
+    ("08.4", "W1", lambda t, gamma: (t, 1)),
+    ("08.4", "a trap", lambda t, gamma: (t**2 / gamma, 2), "no second valley"),
+    ("08.4", "the value alone", lambda t, gamma: t**2 / gamma, "two things"),
+    ("08.6", "ReLU's", lambda alpha, ratio: 1 / (1 + ratio), "solve"),
+    ("08.6", "leaky helps", lambda alpha, ratio: (1 + alpha) / (1 + ratio), "solve"),
+    ("08.6", "always half", lambda alpha, ratio: (1 - alpha) / 2, "solve"),
+    ("08.6", "the right side", lambda alpha, ratio: ratio * (1 - alpha) / (1 + ratio), "solve"),
+    ("08.6", "no budget", lambda alpha, ratio: 1.0, "half"),
     ("08.5", "half", 128),
     ("08.5", "double", 512),
-    ("08.5", "not whole", 256.0),
+    ("08.5", "not whole", 256.5),
     ("08.5", "as on the line", 16),
 ]
 
