@@ -126,8 +126,10 @@ def left_of_the_tent(answer: Callable[[float, float], float]) -> None:
         # |A| = share, |B| = 1 − share, of opposite signs; left and right as steep as they come
         left, right = (1 - share) - alpha * share, share - alpha * (1 - share)
         best = np.minimum(left, right / ratio).max()
-        hint = "a symmetric tent of ReLU units: each side gets half" if alpha == 0 else (
-            f"not right at α = {alpha}, ratio = {ratio}: solve A + αB = −ratio·s, αA + B = s for A "
-            "and B, and put them into |A| + |B| = 1"
+        hint = (
+            f"not right at α = {alpha}, ratio = {ratio}: solve A + αB = −ratio·s, αA + B = s for "
+            "A and B, and put them into |A| + |B| = 1"
         )
+        if alpha == 0:
+            hint = "a symmetric tent of ReLU units: each side gets half"
         expect(hint, call(answer, alpha, ratio), best, atol=1e-4)
