@@ -551,6 +551,23 @@ def test_an_interrupt_in_a_single_step_comes_after_it(monkeypatch: pytest.Monkey
     assert differing(ours.state.state_dict(), same.state.state_dict()) == []
 
 
+def test_an_interrupt_in_a_single_step_is_given_to_whoever_listens():
+    import signal
+
+    class Interrupting(Poison):
+        def sample(self, *arguments: Any, **options: Any) -> Tensor:
+            signal.raise_signal(signal.SIGINT)
+            return super().sample(*arguments, **options)
+
+    heard: list[int] = []
+    previous = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    try:
+        trainer(data=Interrupting(ring())).step()
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    assert len(heard) == 1
+
+
 def test_an_error_of_a_training_can_be_sent_on():
     error = pickle.loads(pickle.dumps(NonFiniteError(3, "generator", "hinge")))
     assert str(error).startswith("step 3: the generator's hinge loss")

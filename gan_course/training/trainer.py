@@ -209,18 +209,18 @@ class Trainer:
     def step(self) -> Record:
         """Take k discriminator steps and one generator step.
 
-        An interrupt (Ctrl-C) lets the step finish; then it is raised.
+        An interrupt (Ctrl-C) lets the step finish; then it is given to whoever listens.
 
         Raises:
             NonFiniteError: the loss of a single run, or of every run, is not finite.
-            KeyboardInterrupt: an interrupt came.
+            KeyboardInterrupt: an interrupt came, and nobody else listens.
         """
         history = History()
         self.state.adopt()
         with _interrupts() as interrupts:
             self._advance([self._settings], history)
         if interrupts():
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)  # to whoever listens: a lab, or Python itself
         return history.last
 
     def discriminator_step(self) -> DiscriminatorStep:
