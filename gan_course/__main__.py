@@ -9,8 +9,7 @@ from pathlib import Path
 
 import torch
 
-from gan_course import checkpoints
-from gan_course.checkpoints import CheckpointError
+from gan_course.checkpoints import CheckpointError, exists, load
 from gan_course.distributions import TARGETS
 from gan_course.losses import LOSSES
 from gan_course.metrics import mode_coverage
@@ -92,8 +91,8 @@ def _train(options: argparse.Namespace) -> None:
     )
     path = options.checkpoint or Path(f"{options.target.replace(' ', '_')}.pt")
     wanted = trainer.settings
-    if checkpoints.exists(path):
-        checkpoints.load(path, trainer)
+    if exists(path):
+        load(path, trainer)
         if trainer.settings != wanted:
             made = trainer.settings
             raise ValueError(

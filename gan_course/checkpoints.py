@@ -67,7 +67,7 @@ def save(path: str | Path, training: Saved) -> None:
         ) from None
     # Wherever this is stopped, one of both is there with its checksum. A damaged one is no
     # replacement for the good one before it.
-    if _damage(path) is None:
+    if path.exists() and _whole(path) is not None:
         shutil.copyfile(_sum_of(path), _beside(path, ".old.sha256"))
         _beside(path, ".old.sha256").replace(_sum_of(_previous(path)))
         path.replace(_previous(path))
@@ -97,10 +97,10 @@ def load(path: str | Path, training: Saved) -> Path:
         raise FileNotFoundError(errno.ENOENT, "there is no checkpoint", str(path))
     damages = []
     for one in found:
-        if (damage := _damage(one)) is not None:
-            damages.append(damage)
+        content = _whole(one)
+        if content is None:
+            damages.append(f"{one} does not have its checksum")
             continue
-        content = one.read_bytes()
         try:
             state = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
         except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
@@ -118,13 +118,11 @@ def exists(path: str | Path) -> bool:
     return Path(path).exists() or _previous(Path(path)).exists()
 
 
-def _damage(path: Path) -> str | None:
-    """What is wrong with a file, that it cannot be loaded; ``None`` if nothing is."""
-    if not path.exists():
-        return f"{path} is not there"
-    if hashlib.sha256(path.read_bytes()).hexdigest() != _read_sum(_sum_of(path)):
-        return f"{path} does not have its checksum"
-    return None
+def _whole(path: Path) -> bytes | None:
+    """What a file holds; ``None`` where it does not have its checksum."""
+    content = path.read_bytes()
+    sound = hashlib.sha256(content).hexdigest() == _read_sum(_sum_of(path))
+    return content if sound else None
 
 
 def _beside(path: Path, suffix: str) -> Path:

@@ -15,7 +15,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from gan_course import cells
+import gan_course.cells
 from gan_course.arguments import function, number, shown
 
 try:
@@ -96,7 +96,7 @@ def explore(
     # Not the picture's tooltip: with one, ipywidgets 8.1 does not show the picture at all.
     spoken = HTML(f'<span style="{_UNSEEN}">{escape(alt)}</span>')
     box = VBox([row, picture, spoken])
-    cells.until_it_runs_again(lambda: [part.close() for part in [*_parts(box)]])
+    gan_course.cells.until_it_runs_again(lambda: [part.close() for part in [*_parts(box)]])
     return box
 
 

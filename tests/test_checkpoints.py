@@ -11,6 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -224,6 +225,21 @@ def test_a_process_killed_while_saving_leaves_one_that_loads(tmp_path: Path):
     assert steps > 3
 
 
+def save_until(renamings: int, path: Path, ours: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Save as a process does that is killed after so many renamings."""
+    left, replace = [renamings], Path.replace
+
+    def until_killed(self: Path, to: Path) -> None:
+        if not left[0]:
+            raise InterruptedError
+        left[0] -= 1
+        replace(self, to)
+
+    with monkeypatch.context() as killed:
+        killed.setattr(Path, "replace", until_killed)
+        checkpoints.save(path, ours)
+
+
 @pytest.mark.parametrize("stopped_after", range(6))
 def test_wherever_saving_stops_one_loads(
     stopped_after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -232,25 +248,12 @@ def test_wherever_saving_stops_one_loads(
     path = tmp_path / "a"
     ours, _, latest = two(path)
     ours.train(1)
-    left = [stopped_after]
-    replace = Path.replace
-
-    def until_killed(self: Path, to: Path) -> None:
-        if not left[0]:
-            raise InterruptedError
-        left[0] -= 1
-        replace(self, to)
-
-    monkeypatch.setattr(Path, "replace", until_killed)
-    if stopped_after < 4:
-        with pytest.raises(InterruptedError):
-            checkpoints.save(path, ours)
-    else:
-        checkpoints.save(path, ours)
-    monkeypatch.undo()
+    killed = stopped_after < 4
+    with pytest.raises(InterruptedError) if killed else nullcontext():
+        save_until(stopped_after, path, ours, monkeypatch)
     found = trainer(weights=1)
     checkpoints.load(path, found)
-    expected = latest if stopped_after < 4 else state(ours)
+    expected = latest if killed else state(ours)
     assert differing(state(found), expected) == []
 
 
@@ -259,31 +262,18 @@ def test_wherever_saving_stops_one_loads(
 def test_two_stops_in_a_row_or_a_damage_and_a_stop_lose_nothing(
     first: int, second: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    replace = Path.replace
-
-    def save_until(renamings: int, path: Path) -> None:
-        left = [renamings]
-
-        def until_killed(self: Path, to: Path) -> None:
-            if not left[0]:
-                raise InterruptedError
-            left[0] -= 1
-            replace(self, to)
-
-        monkeypatch.setattr(Path, "replace", until_killed)
-        with pytest.raises(InterruptedError):
-            checkpoints.save(path, ours)
-        monkeypatch.undo()
-
     for damaged in (False, True):
         path = tmp_path / f"a{damaged}"
         ours, _, _ = two(path)
         if damaged:
             flip(path)
         else:
-            save_until(first, path)
-        left = 2 if damaged and second > 1 else second  # a damaged one is not moved first
-        save_until(min(left, 1) if damaged or not path.exists() else left, path)
+            with pytest.raises(InterruptedError):
+                save_until(first, path, ours, monkeypatch)
+        # What is damaged or gone is not moved first, so that there are two renamings, not four.
+        moved = path.exists() and not damaged
+        with pytest.raises(InterruptedError):
+            save_until(second if moved else min(second, 1), path, ours, monkeypatch)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             checkpoints.load(path, trainer(weights=1))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import torch
@@ -65,6 +66,19 @@ def expect(hint: str, value: object, expected: object, atol: float = 1e-5) -> No
         raise Wrong(hint)
 
 
+def whole_number(answer: object, what: str) -> int:
+    """An answer as an int: of any type that means a whole number, NumPy's or a tensor of one, too.
+
+    Raises:
+        Wrong: it is no whole number; ``what`` says what was asked for.
+    """
+    if isinstance(answer, torch.Tensor) and answer.numel() == 1:
+        answer = answer.item()
+    if isinstance(answer, bool) or not isinstance(answer, Real) or float(answer) % 1:
+        raise Wrong(f"{what} is a whole number, not {answer!r}")
+    return int(float(answer))
+
+
 def _find(key: str) -> Specification:
     chapter = f"{__name__}.chapter_{key.split('.', maxsplit=1)[0]}"
     if importlib.util.find_spec(chapter) is not None:
@@ -98,4 +112,4 @@ def exercise(key: str, answer: object) -> None:
     print(f"✓ Exercise {key}: right.")
 
 
-__all__ = ["Open", "Wrong", "call", "exercise", "expect", "specification"]
+__all__ = ["Open", "Wrong", "call", "exercise", "expect", "specification", "whole_number"]

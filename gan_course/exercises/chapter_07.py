@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from numbers import Real
 
 import torch
 from torch import Tensor
 
 from gan_course.distributions import ring
-from gan_course.exercises import Wrong, call, expect, specification
+from gan_course.exercises import Wrong, call, expect, specification, whole_number
 from gan_course.metrics import mode_coverage
 
 
@@ -25,20 +24,11 @@ def reverse_kl(answer: float) -> None:
     )
 
 
-def _whole(answer: object, what: str) -> int:
-    """Any number type that means a whole number: int, NumPy's, a tensor of one element."""
-    if isinstance(answer, Tensor) and answer.numel() == 1:
-        answer = answer.item()
-    if isinstance(answer, bool) or not isinstance(answer, Real) or float(answer) % 1:
-        raise Wrong(f"{what} is a whole number, not {answer!r}")
-    return int(float(answer))
-
-
 @specification("07.2")
 def pack_size(answer: Callable[[float, float], int]) -> None:
     """The least m with 1 − (1 − τ)^m ≥ goal."""
     for tau, goal in ((0.25, 0.9), (0.1, 0.5), (0.04, 0.99), (0.5, 0.4)):
-        found = _whole(call(answer, tau, goal), "a pack: its size")
+        found = whole_number(call(answer, tau, goal), "a pack: its size")
         wanted = next(m for m in range(1, 1000) if 1 - (1 - tau) ** m >= goal)
         expect(
             f"solve 1 − (1 − τ)^m ≥ goal for m, and round up; look at τ = {tau}, goal = {goal}",
@@ -48,7 +38,7 @@ def pack_size(answer: Callable[[float, float], int]) -> None:
         )
     expect(
         "at τ = 0.5 packs of 2 reach 0.75 exactly, and that is enough: round up, don't add 1",
-        _whole(call(answer, 0.5, 0.75), "a pack: its size"),
+        whole_number(call(answer, 0.5, 0.75), "a pack: its size"),
         2,
         atol=0,
     )
@@ -109,7 +99,7 @@ def steps_ahead(answer: Callable[[int, float, float], int]) -> None:
         expect(
             f"not right at K = {K}, η = {eta:g}, part = {part:g}: r = 1 − η/2K, and the share seen "
             "is 1 − r^(2s), with 2s in the exponent; round up",
-            _whole(call(answer, K, eta, part), "a number of steps"),
+            whole_number(call(answer, K, eta, part), "a number of steps"),
             next(s for s in range(1, 100_000) if 1 - r ** (2 * s) >= part),
             atol=0,
         )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_course.exercises import Open, Wrong, call, expect, specification
+from gan_course.exercises import Open, Wrong, call, expect, specification, whole_number
 
 Array = NDArray[np.float64]
 
@@ -107,12 +106,11 @@ def value_under_r1(answer: Callable[[float, float], tuple[float, int]]) -> None:
 @specification("08.5")
 def samples_for_a_distance(answer: object) -> None:
     """256: at 128 the mean is about 0.35, at 256 about 0.26."""
-    if isinstance(answer, bool) or not isinstance(answer, Real) or float(answer) % 1:
-        raise Wrong(f"a number of points is a whole number, not {answer!r}")
+    points = whole_number(answer, "a number of points")
     expect(
         "not the smallest power of two: average over many pairs of samples of n points, "
         "each matched with linear_sum_assignment",
-        answer,
+        points,
         256,
         atol=0,
     )

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from gan_course import cells
+import gan_course.cells
 from gan_course.distributions import PRIORS
 from gan_course.lab.controls import (
     LAYERS,
@@ -112,8 +112,8 @@ class Lab:
         self._restart()
         self._tune()
         self._advise()
-        self._made_in, self._shown_in = cells.running(), set[str]()
-        cells.until_it_runs_again(self._give_way)
+        self._made_in, self._shown_in = gan_course.cells.running(), set[str]()
+        gan_course.cells.until_it_runs_again(self._give_way)
         self._draw()
         self.driver.start()
 
@@ -124,7 +124,7 @@ class Lab:
             self.view.close()
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        cell = cells.running()
+        cell = gan_course.cells.running()
         self._shown_in |= {"" if cell is None else cell.name}
         page, _ = self.view._repr_mimebundle_(**options) or ({}, {})
         scores = Scene.of(self.trainer, self.run_shown).scores

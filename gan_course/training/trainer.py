@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
-from gan_course import checkpoints
+import gan_course.checkpoints
 from gan_course.arguments import one_of, whole
 from gan_course.distributions import normal
 from gan_course.training.devices import enough_memory, pick_device
@@ -389,8 +389,8 @@ class Trainer:
         """
         steps, every = whole("steps", steps, at_least=0), whole("every", every, at_least=1)
         if checkpoint is not None:
-            if checkpoints.exists(checkpoint):
-                checkpoints.load(checkpoint, self)
+            if gan_course.checkpoints.exists(checkpoint):
+                gan_course.checkpoints.load(checkpoint, self)
             steps = max(0, steps - self.steps)
         saved, history = self.steps, History(first=self.steps)
         self.state.adopt()
@@ -412,10 +412,10 @@ class Trainer:
                     self.state.adopt()
                 bar.update(len(each))
                 if checkpoint is not None and self.steps - saved >= every:
-                    checkpoints.save(checkpoint, self)
+                    gan_course.checkpoints.save(checkpoint, self)
                     saved = self.steps
             if checkpoint is not None and self.steps > saved:
-                checkpoints.save(checkpoint, self)
+                gan_course.checkpoints.save(checkpoint, self)
         if interrupts() > 1:
             raise KeyboardInterrupt
         return history
