@@ -1,18 +1,12 @@
-"""Every number that the prose claims is checked.
+"""Every number that the prose claims is generated, and so asserted where it is computed.
 
-The rule. In a chapter's Markdown, each of these is a claim:
+``notebooks/prose.py`` says what a claim is. In a chapter of ``NOT_YET_CONVERTED`` claims are
+still typed, and an older, weaker rule holds: each decimal, percentage and "x of y" must be found
+again among what is asserted: the numbers given to a ``check(...)`` of the chapter, or its printed
+line; or a text output which nbval compares (that of a cell tagged ``nbval-ignore-output`` is not
+compared, so it asserts nothing). A claim is found when a number there rounds to it: 1.386 by
+1.38629, 25 % by 0.25 or by 25.
 
-- a decimal number (0.693, −1.386),
-- a percentage (25 %, 97.5 percent),
-- a count ``x of y`` (8 of 8, 3 out of 64).
-
-Each must be found again among what is asserted: the numbers given to a ``check(...)`` of
-the chapter, or its printed line; or a text output which nbval compares (that of a cell
-tagged ``nbval-ignore-output`` is not compared, so it asserts nothing). A claim is found
-when a number there rounds to it: 1.386 by 1.38629, 25 % by 0.25 or by 25.
-
-Not claims: whole numbers alone, display mathematics (``$$``), code, links, headings,
-the reference list, and the numbers of sections, theorems, exercises and versions.
 A setting that the prose repeats is written as code: `rate=0.001`.
 """
 
@@ -31,23 +25,12 @@ import pytest
 from tools import ROOT, load
 
 build = load("notebooks/build.py")
+rule = load("notebooks/prose.py")
 SOURCES = build.sources()
 
-# What is taken out of the Markdown before looking for numbers.
-NO_PROSE = (
-    r"\A---\n.*?\n---\n",  # front matter
-    r"^(```+|~~~+).*?^\1[ \t]*$",  # code cells and blocks
-    r"\$\$.*?\$\$",  # display mathematics
-    r"^#+ (References|Further reading)\b.*?(?=^#+ |\Z)",  # the reference list
-    r"^#+ .*?$",  # headings
-    r"<!--.*?-->",
-    r"`[^`\n]+`",
-    r"!?\[[^\]]*\]\([^)]*\)",  # links and pictures
-    r"<?https?://\S+",
-    r"\b(doi|arXiv)[:\s]\s*\S+",
-    r"(§|[Ss]ections?|[Ee]xercises?|[Cc]hapters?|[Ff]igures?|[Tt]heorems?|[Pp]ropositions?|"
-    r"[Ll]emmas?|[Ee]quations?|[Pp]ython|PyTorch|JupyterLab)\s*\(?\d+(\.\d+)*\)?",
-)
+#: Chapters whose numbers are still typed; this set only shrinks.
+NOT_YET_CONVERTED = {"01", "02", "03", "04", "05", "06", "07", "08"}
+
 NUMBER = r"[-−]?\d+(?:\.\d+)?(?:[eE][-+−]?\d+)?"
 COUNT = re.compile(r"\b(\d+) (?:of|out of)(?: the)? (\d+)\b")
 PERCENTAGE = re.compile(rf"({NUMBER})\s*(?:\\?%|percent\b|per cent\b)")
@@ -78,21 +61,10 @@ def _claim(text: str, written: str, percent: bool = False) -> Claim:
     return Claim(float(plain), digits, written, percent)
 
 
-def prose(source: str) -> str:
-    """The Markdown that claims something, thousands without their separators.
-
-    What the builder generates, ``{=…}``, is asserted where it is computed.
-    """
-    for start, end, *_ in reversed(list(build.quoted(source))):
-        source = source[:start] + " " + source[end:]
-    for pattern in NO_PROSE:
-        source = re.sub(pattern, " ", source, flags=re.M | re.S)
-    return re.sub(r"(?<=\d)(,|\\,|\{,\}|[\u2009\u202f])(?=\d{3}(?!\d))", "", source)
-
-
 def claims(source: str) -> Iterator[Claim]:
     """Every number that the prose of a chapter claims."""
-    text = prose(source)
+    separators = r"(?<=\d)(,|\\,|\{,\}|[\u2009\u202f])(?=\d{3}(?!\d))"
+    text = re.sub(separators, "", rule.prose(source))
     for match in COUNT.finditer(text):
         yield from (_claim(number, match[0]) for number in match.groups())
     for match in PERCENTAGE.finditer(text):
@@ -151,13 +123,98 @@ def unchecked(source: str, *notebooks: Any) -> list[str]:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_every_number_of_the_prose_is_checked(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    if path.stem[:2] not in NOT_YET_CONVERTED:
+        found = [f"{path.name}, line {line}: {words!r}" for line, _, words in rule.typed(source)]
+        assert found == []
+        return
     built = [ROOT / "notebooks" / f"{path.stem}.ipynb"]
     built += [ROOT / "notebooks" / "solutions" / f"{path.stem}.ipynb"]
     notebooks = [nbformat.read(notebook, as_version=4) for notebook in built]
-    assert unchecked(path.read_text(encoding="utf-8"), *notebooks) == []
+    assert unchecked(source, *notebooks) == []
 
 
-# --- The rule itself ----------------------------------------------------------------------
+# --- The rule -----------------------------------------------------------------------------
+
+GENERATED = """---
+title: 0.5
+---
+
+# Chapter 2.5 of 64 seeds
+
+All {=n} of {=runs} runs ({=share:.0%}), $x = {=x:.1f}$ and {=x:.1f} ± {=half:.1f ~.2}: 8 modes
+in three dimensions since 2014, with 95 % intervals, `rate=0.5` and [64 seeds](https://a.org/0.5).
+PLACE
+
+$$
+0.123 \\pm 3.21
+$$
+
+```{code-cell} python
+x = 0.25  # of 64 seeds
+```
+
+## Exercises
+
+Take $a = 0.5$, and `steps=2000`.
+
+## References
+
+1. Somebody, 4.56 % of 64 seeds.
+"""
+
+
+@pytest.mark.parametrize(
+    ("typed", "kind", "words"),
+    [
+        ("a loss of 0.693", "decimal", "0.693"),
+        ("$x = -0.5$", "decimal", "-0.5"),
+        ("**−1.5**", "decimal", "−1.5"),
+        ("a quarter, 25 %", "percentage", "25 %"),
+        ("$25\\,\\%$ of it", "percentage", "25\\,\\%"),
+        ("12.5 percent", "percentage", "12.5 percent"),
+        ("95 % of it", "percentage", "95 %"),
+        ("7 of 8 forgers", "x of y", "7 of 8"),
+        ("3 out of the 64", "x of y", "3 out of the 64"),
+        ("{=n} of 8", "x of y", "… of 8"),
+        ("one of 8", "x of y", "one of 8"),
+        ("3 ± 1", "a ± b", "3 ± 1"),
+        ("{=n} ± 1", "a ± b", "… ± 1"),
+        ("$3 \\pm 1$", "a ± b", "3 \\pm 1"),
+        ("over 64 seeds", "count", "64 seeds"),
+        ("the 2,000 generator steps", "count", "2,000 generator steps"),
+        ("$12{,}345$ samples", "count", "12{,}345$ samples"),
+        ("from step 400 on", "count", "step 400"),
+    ],
+)
+def test_a_typed_number_is_noticed(typed: str, kind: str, words: str) -> None:
+    before = GENERATED.partition("PLACE")[0].count("\n") + 1
+    found = list(rule.typed(GENERATED.replace("PLACE", typed)))
+    assert found == [(before, kind, words)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "8 modes",
+        "`64 seeds`",
+        "chapter 12",
+        "in 2014",
+        "<!-- 0.5 -->",
+        "{=n:,} steps",
+        "$x^2 / 16$",
+    ],
+)
+def test_what_is_no_claim_or_generated_may_stand(words: str) -> None:
+    assert list(rule.typed(GENERATED.replace("PLACE", words))) == []
+
+
+def test_exercises_may_set_numbers_in_formulas_only() -> None:
+    text = GENERATED.replace("`steps=2000`", "2,000 steps")
+    assert [words for *_, words in rule.typed(text)] == ["2,000 steps"]
+
+
+# --- The older rule -----------------------------------------------------------------------
 
 CHAPTER = """---
 kernelspec:

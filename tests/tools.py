@@ -17,9 +17,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def load(path: str) -> ModuleType:
-    """Import a script of the repository, for example ``tasks.py``."""
+    """Import a script of the repository, for example ``tasks.py``, with those beside it at hand."""
     name = f"course_{Path(path).stem}"
     if name not in sys.modules:
+        if (folder := str((ROOT / path).parent)) not in sys.path:
+            sys.path.append(folder)
         spec = importlib.util.spec_from_file_location(name, ROOT / path)
         assert spec is not None and spec.loader is not None
         sys.modules[name] = importlib.util.module_from_spec(spec)
