@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from matplotlib.axes import Axes
 
-from gan_course.checks import RECORDS, Quoted, check, numbers
+from gan_course.checks import RECORDS, Quoted, check, drawn, numbers
 from gan_course.metrics import Interval
 
 NAN, INF = math.nan, math.inf
@@ -219,6 +220,85 @@ def test_a_check_records_how_near_it_was_and_what_else_would_pass(
     record = RECORDS[-1]
     assert (record.claim, record.also) == ("claim", also)
     assert record.slack == pytest.approx(slack)
+
+
+# --- What is drawn ------------------------------------------------------------------------
+
+
+def test_a_line_is_found_by_its_label(ax: Axes):
+    ax.plot([0, 1], [5, 6])
+    ax.plot([0, 1], [1, 3], label="γ = 1")
+    ax.plot([0, 1], [1, 2], "--", label="γ = 4")
+    ax.set(title="JS", xlabel="step", ylabel="loss")
+    ax.text(0, 0, "here")
+    lines = drawn(ax)
+    assert {key: place[1].tolist() for key, place in lines.items()} == {
+        0: [5, 6],
+        "γ = 1": [1, 3],
+        "γ = 4": [1, 2],
+    }
+    assert (lines.title, lines.xlabel, lines.ylabel, lines.texts) == (
+        "JS",
+        "step",
+        "loss",
+        ["here"],
+    )
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_the_words_of_the_legend_count(ax: Axes, own: bool):
+    first = ax.plot([0, 1], [1, 3], label="a" if own else None)[0]
+    second = ax.plot([0, 1], [1, 2], label="b" if own else None)[0]
+    ax.plot([0, 1], [7, 7], color=second.get_color())  # another of the same colour
+    ax.legend([first, second], ["b", "a"])
+    lines = drawn(ax)
+    assert [lines[key][1].tolist() for key in ("b", "a", 0)] == [[1, 3], [1, 2], [7, 7]]
+
+
+def test_a_legend_without_handles_names_them_in_turn(ax: Axes):
+    ax.plot([0, 1], [1, 3])
+    ax.plot([0, 1], [1, 2])
+    ax.legend(["b", "a"])
+    assert drawn(ax)["a"][1].tolist() == [1, 2]
+
+
+def test_styles_of_one_colour_keep_their_own_words(ax: Axes):
+    ax.plot([0, 1], [1, 3], color="red", label="a")
+    ax.plot([0, 1], [1, 2], "--", color="red", label="b")
+    ax.legend()
+    assert drawn(ax)["b"][1].tolist() == [1, 2]
+
+
+def test_points_bars_intervals_and_bands_are_found(ax: Axes):
+    ax.scatter([1, 2], [3, 4], label="points")
+    ax.bar([1, 2], [5, 6], label="bars")
+    ax.errorbar([1, 2], [7, 8], [1, 1], capsize=3, label="intervals")
+    ax.fill_between([1, 2], [0, 0], [1, 1], label="band")
+    ax.legend()
+    found = drawn(ax)
+    assert set(found) == {"points", "bars", "intervals", "band"}
+    assert [found[key][1].tolist() for key in ("points", "bars", "intervals")] == [
+        [3, 4],
+        [5, 6],
+        [7, 8],
+    ]
+    assert found["bars"][0].tolist() == [1, 2]
+    assert found["band"][1].max() == 1
+
+
+def test_images_and_heat_maps_are_found(ax: Axes):
+    ax.imshow([[1, 2], [3, 4]])
+    ax.pcolormesh(np.ma.masked_equal([[5, 6], [7, 8]], 8))
+    image, mesh = drawn(ax).images
+    assert image.tolist() == [[1, 2], [3, 4]]
+    assert mesh.ravel()[:3].tolist() == [5, 6, 7] and np.isnan(mesh.ravel()[3])
+
+
+def test_one_label_twice_is_refused(ax: Axes):
+    ax.plot([0, 1], [1, 3], label="a")
+    ax.plot([0, 1], [1, 2], label="a")
+    with pytest.raises(ValueError, match="two things with the label 'a'"):
+        drawn(ax)
 
 
 # --- Numbers of the text ------------------------------------------------------------------
