@@ -144,6 +144,22 @@ def _read_sum(path: Path) -> str:
         return ""
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file that is wholly the old one or wholly the new one, whatever happens.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written to. The old file stays.
+    """
+    new = _beside(path, ".new")
+    try:
+        _write(new, content)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
+    new.replace(path)
+    _force(path.parent)
+
+
 def _write(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
         file.write(content)

@@ -8,7 +8,13 @@ A recorded sweep is a TOML file with the same keys, which
 
     python -m gan_course sweep figures/sweeps/NAME.toml
 
-trains again. A key is a name of the top level, or of a table:
+trains again. Cells are trained one after the other, or, given any
+:class:`concurrent.futures.Executor`, side by side: on this machine's cores or on a cluster::
+
+    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as pool:
+        frame = sweep({"k": [1, 5]}, journal=Path("k.journal"), executor=pool)
+
+A key is a name of the top level, or of a table:
 
 ==================  =====================================================================
 key                 what it sets
@@ -42,16 +48,19 @@ import platform
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, as_completed
 from contextlib import suppress
 from dataclasses import fields
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
+from gan_course.checkpoints import replace_file
 from gan_course.distributions import PRIORS, TARGETS, GaussianMixture
 from gan_course.metrics import Interval, mean_interval, mode_coverage, proportion_interval
 from gan_course.networks import Ensemble, mlp
@@ -64,6 +73,8 @@ Cell = dict[str, Any]
 PLAYERS = ("generator", "discriminator")
 MEASURES = ("modes", "high_quality", "reverse_kl", "diverged")
 
+#: Weights are drawn from torch's global state, which threads share.
+_drawing = Lock()
 #: What a schedule says, with an example of each.
 _LINE: Cell = {"start": 0.1, "stop": 0.1, "begin": 0, "end": 100}
 
@@ -73,6 +84,7 @@ def sweep(
     *,
     variants: Mapping[str, Mapping[str, Any]] | None = None,
     journal: Path | None = None,
+    executor: Executor | None = None,
     device: str = "auto",
     program: str = "eager",
     progress: bool = True,
@@ -86,6 +98,13 @@ def sweep(
             {"penalties.R1": 0.1}}``.
         journal: a file in which each finished cell is kept at once. The cells that it holds
             are not trained again, if device, threads and versions are the same.
+        executor: what trains the cells, several at once: a ``ProcessPoolExecutor`` (start its
+            processes by ``"spawn"``: a fork of a process that has used torch may hang), a
+            Dask cluster's ``client.get_executor()``, or whatever else submits functions and
+            gives :class:`concurrent.futures.Future`. Default: none, one cell after the other.
+            Each worker needs this library, of the same version, and takes as many threads as
+            this process has. If a worker dies, a Dask cluster trains its cell again; a pool of
+            processes breaks, and with the journal the next call goes on.
         device: see :func:`gan_course.training.pick_device`.
         program: see :class:`gan_course.training.Trainer`; to compile pays for long trainings.
         progress: whether to show a bar, unless the environment has ``TQDM_DISABLE``.
@@ -95,40 +114,113 @@ def sweep(
         A row for each cell and run: ``cell``, the swept keys, ``run``, the measures of
         :func:`gan_course.metrics.mode_coverage`, and ``diverged``, whether the run stopped
         at a loss that is not finite; it is then measured where it stopped. The seconds that
-        all of it took are in ``frame.attrs["seconds"]``.
+        the cells took, added up, are in ``frame.attrs["seconds"]``, and where they were
+        trained in ``frame.attrs["machine"]``.
 
     Raises:
         ValueError: a key or a value is not allowed; the message names it. All cells are
             checked before the first is trained.
+        RuntimeError: the executor could not train a cell, or a worker has other versions. No
+            other cell is begun then, and those that are finished are in the journal.
         KeyboardInterrupt: the sweep was interrupted.
     """
     plan = list(cells(grid, variants, settings))
     for _, cell in plan:
         _trainer(cell | {"runs": 1}, "cpu")  # complains of bad values
-    machine = about(device) | {"program": program}
+    here = about(device)
+    names = [json.dumps([cell, here | {"program": program}], sort_keys=True) for _, cell in plan]
     done = _finished(journal)
-    names = [json.dumps([cell, machine], sort_keys=True) for _, cell in plan]
-    left = sum(
-        cell["steps"] for name, (_, cell) in zip(names, plan, strict=True) if name not in done
-    )
+    left = {name: pair for name, pair in zip(names, plan, strict=True) if name not in done}
     hidden = not progress or "TQDM_DISABLE" in os.environ
-    with tqdm(total=left, unit="step", disable=hidden) as bar:
-        for name, (labels, cell) in zip(names, plan, strict=True):
-            if name in done:
-                continue
-            bar.set_description(_words(labels))
-            begin = time.perf_counter()
-            rows = _measure(cell, device, program, bar.update)
-            done[name] = {"seconds": time.perf_counter() - begin, "rows": rows}
+    total = sum(cell["steps"] for _, cell in left.values())
+    with tqdm(total=total, unit="step", disable=hidden) as bar:
+        if executor is None:
+            found = _one_by_one(left, device, program, bar)
+        else:
+            found = _side_by_side(executor, left, device, program, bar)
+        for name, result in found:
+            done[name] = result
             if journal is not None:
-                _append(journal, {"cell": name, **done[name]})
+                _append(journal, {"cell": name, **result})
     frames = [
         pd.DataFrame({"cell": number, **labels, **done[name]["rows"]})
         for number, (name, (labels, _)) in enumerate(zip(names, plan, strict=True))
     ]
     frame = pd.concat(frames, ignore_index=True)
     frame.attrs["seconds"] = sum(done[name]["seconds"] for name in names)
+    frame.attrs["machine"] = "; ".join(sorted({(here | done[name])["machine"] for name in names}))
     return frame
+
+
+# -- Where cells are trained ----------------------------------------------------------
+
+
+def _one_by_one(
+    left: Mapping[str, tuple[Cell, Cell]], device: str, program: str, bar: Any
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Train cells here; yield each one's name with its result."""
+    for name, (labels, cell) in left.items():
+        bar.set_description(_words(labels))
+        yield name, _result(cell, device, program, about(device), bar.update)
+
+
+def _side_by_side(
+    executor: Executor, left: Mapping[str, tuple[Cell, Cell]], device: str, program: str, bar: Any
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Train cells where the executor does; yield each as it is finished, the failures last."""
+    here, failures = about(device), []
+    futures = {
+        executor.submit(_result, cell, device, program, here): name
+        for name, (_, cell) in left.items()
+    }
+    try:
+        for future in as_completed(futures):
+            name = futures.pop(future)
+            labels, cell = left[name]
+            if future.cancelled():
+                continue
+            if error := future.exception():
+                failures.append((labels, error))
+                for other in futures:  # those in work may end well
+                    other.cancel()
+                continue
+            result = future.result()
+            # A cluster keeps a result, and makes a lost one again, while somebody holds its future.
+            del future
+            bar.update(cell["steps"])
+            yield name, result
+    finally:
+        for future in futures:
+            future.cancel()
+    for labels, error in failures:
+        if not isinstance(error, Exception):
+            raise error  # an interrupt
+        raise RuntimeError(
+            f"the cell {_words(labels)} was not trained: {error!r}. Those that were are kept, "
+            "if there is a journal: the same call goes on after them"
+        ) from error
+
+
+def _result(
+    cell: Cell,
+    device: str,
+    program: str,
+    caller: Cell,
+    tick: Callable[[int], object] = lambda _: None,
+) -> dict[str, Any]:
+    """Train and measure one cell in this process, which may be a worker's.
+
+    Raises:
+        RuntimeError: this process has other versions than its caller, which :func:`about` tells.
+    """
+    if torch.get_num_threads() != caller["threads"]:
+        torch.set_num_threads(caller["threads"])
+    mine = about(device)
+    if mine["versions"] != caller["versions"]:
+        raise RuntimeError(f"a worker has {mine['versions']}, its caller {caller['versions']}")
+    begin = time.perf_counter()
+    rows = _measure(cell, device, program, tick)
+    return {"seconds": time.perf_counter() - begin, "rows": rows, "machine": mine["machine"]}
 
 
 # -- Cells ----------------------------------------------------------------------------
@@ -298,7 +390,7 @@ def _trainer(cell: Cell, device: str, program: str = "eager") -> Trainer:
         "discriminator": (settings.packing * target.event_shape[0], 1),
     }
     seed = cell["seed"]
-    with torch.random.fork_rng(devices=[]):  # the weights are made on the CPU
+    with _drawing, torch.random.fork_rng(devices=[]):  # the weights are made on the CPU
         torch.manual_seed(seed)
         G, D = (
             Ensemble(lambda p=player: mlp(*sizes[p], **_part(cell, p)), cell["runs"])  # type: ignore[misc]
@@ -364,9 +456,19 @@ def about(device: str = "auto") -> Cell:
         "threads": torch.get_num_threads(),
         "versions": {
             "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "gan-course")},
+            "torch": str(torch.__version__),
+            "gan-course": _own_version(),
         },
     }
+
+
+def _own_version() -> str:
+    """The library's version, in a checkout that is not installed, too."""
+    try:
+        return version("gan-course")
+    except PackageNotFoundError:
+        project = Path(__file__).parents[1] / "pyproject.toml"
+        return str(tomllib.loads(project.read_text("utf-8"))["project"]["version"])
 
 
 def _append(journal: Path, line: Mapping[str, Any]) -> None:
@@ -422,18 +524,20 @@ def record(
     output: Path,
     *,
     quick: bool = False,
+    executor: Executor | None = None,
     device: str = "auto",
     program: str = "eager",
 ) -> pd.DataFrame:
     """Train a recorded sweep; write its table, and beside it a note of how it was made.
 
     If it is interrupted, the next call goes on after the last finished cell. An older record
-    is replaced when all is done.
+    is replaced when all is done, each of its files at once.
 
     Args:
         path: the sweep's TOML file.
         output: the table, CSV; the note's name ends in JSON.
         quick: whether to train the small version.
+        executor: see :func:`sweep`.
         device: see :func:`sweep`.
         program: see :func:`sweep`.
 
@@ -443,13 +547,14 @@ def record(
     arguments = read(path, quick=quick)
     output.parent.mkdir(parents=True, exist_ok=True)
     journal = output.with_suffix(".tmp")
-    frame = sweep(**arguments, journal=journal, device=device, program=program)
+    frame = sweep(**arguments, journal=journal, executor=executor, device=device, program=program)
     grid, variants = arguments.pop("grid"), arguments.pop("variants")
     first, *others = (cell for _, cell in cells(grid, variants, arguments))
     note = {
         "command": f"python -m gan_course sweep {path.as_posix()}" + " --quick" * quick,
         "seconds": round(frame.attrs["seconds"], 1),
         **about(device),
+        "machine": frame.attrs["machine"],
         "program": program,
         "grid": grid,
         "variants": variants,
@@ -461,8 +566,8 @@ def record(
             if all(other.get(key) == value for other in others)
         },
     }
-    frame.to_csv(output, index=False, lineterminator="\n")
-    output.with_suffix(".json").write_text(json.dumps(note, indent=2) + "\n", "utf-8")
+    replace_file(output, frame.to_csv(index=False, lineterminator="\n").encode())
+    replace_file(output.with_suffix(".json"), (json.dumps(note, indent=2) + "\n").encode())
     journal.unlink()
     return frame
 
