@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import wraps
 from importlib.metadata import Distribution, PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import torch
 
 from gan_course import sweeps
 from gan_course.__main__ import main
+from gan_course.networks import mlp
 from gan_course.sweeps import about, record, sweep
 
 AXES = {"k": [1, 2, 3, 4, 5, 6]}
@@ -69,7 +71,7 @@ def dask() -> Iterator[Executor]:
 
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
         ) as cluster,
         Client(cluster) as client,
     ):
@@ -131,7 +133,13 @@ def alone() -> pd.DataFrame:
     return sweep(AXES, **TINY)
 
 
-def test_threads_make_the_same_table(alone: pd.DataFrame):
+def test_threads_make_the_same_table(alone: pd.DataFrame, monkeypatch: pytest.MonkeyPatch):
+    @wraps(mlp)
+    def slow(*sizes: int, **options: Any) -> torch.nn.Module:
+        time.sleep(0.01)  # others have their turn between the seed and the weights
+        return mlp(*sizes, **options)
+
+    monkeypatch.setattr(sweeps, "mlp", slow)
     before = torch.get_rng_state()
     with ThreadPoolExecutor(4) as pool:
         pd.testing.assert_frame_equal(sweep(AXES, executor=pool, **TINY), alone)
