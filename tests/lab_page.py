@@ -6,6 +6,7 @@ A test shows it pictures made by hand, reads the pixels of its canvases, and mov
 from __future__ import annotations
 
 import base64
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +18,7 @@ from tools import ROOT
 
 from gan_course.lab.controls import LAYERS, TARGET_MENU, described, offered
 from gan_course.lab.curves import NAMES
-from gan_course.lab.frames import pack
+from gan_course.lab.frames import pack, pack_small
 
 #: Colours of `lab.css` on light paper.
 PAPER, INK = (255, 255, 255), (34, 34, 34)
@@ -27,6 +28,16 @@ WINDOW = (-1.0, 3.0)
 
 PAGE = """<!doctype html><meta charset="utf-8"><style>body {{ margin: 0 }} {css}</style>
 <main id="root"></main>
+<script>
+for (const method of ["fillText", "clearRect"]) {{
+  const own = CanvasRenderingContext2D.prototype[method];
+  CanvasRenderingContext2D.prototype[method] = function (...given) {{
+    if (method === "clearRect") this.canvas.words = [];
+    else this.canvas.words?.push(given);
+    return own.apply(this, given);
+  }};
+}}
+</script>
 <script type="module">{js}
 const listeners = new Map();
 const model = {{
@@ -38,6 +49,9 @@ const model = {{
 const drawn = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
 window.sent = [];
 window.mount = (page) => {{
+  window.leave?.();
+  document.getElementById("root").replaceChildren();
+  window.sent = [];
   window.described = page;
   window.leave = render({{ model, el: document.getElementById("root") }});
 }};
@@ -95,26 +109,60 @@ def controls(runs: int) -> dict[str, Any]:
 
 
 class Stage:
-    """A page with one lab on it."""
+    """A page with one lab on it.
+
+    Attributes:
+        console: what the page complained of.
+    """
 
     def __init__(self, page: Page) -> None:
         self.page = page
+        self.console: list[str] = []
+        page.on("pageerror", lambda error: self.console.append(str(error)))
+        page.on("console", lambda said: self.console.append(said.text))
 
     def mount(self, runs: int = 1) -> Stage:
+        """Put a new lab on the page, in place of one that was there."""
         shown = [described(control) for control in controls(runs).values()]
         page = {"controls": shown, "layers": LAYERS, "runs": runs}
         self.page.evaluate("page => window.mount(page)", page)
-        self.name = ""
         return self
+
+    def play(self, pictures: Sequence[tuple[dict[str, Any], dict[str, Any]]], curves: Any) -> None:
+        """Put a recording on the page: heads with their arrays, and the curves of all."""
+        self.mount()
+        blocks, heads = [], []
+        for head, arrays in pictures:
+            numbers = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+            layout, block = pack_small(numbers)
+            heads.append({**head, "layout": layout, "bytes": len(block)})
+            blocks.append(block)
+        layout, block = pack({"curves": np.asarray(curves, np.float32)})
+        shown = [described(control) for control in controls(1).values()]
+        recording = {
+            "page": {"controls": shown, "layers": LAYERS, "runs": 1, "recorded": True},
+            "heads": heads,
+            "curves": {"layout": layout, "bytes": len(block)},
+            "block": base64.b64encode(zlib.compress(b"".join([*blocks, block]))).decode("ascii"),
+        }
+        start = """recording => {
+            const root = document.getElementById('root');
+            root.replaceChildren();
+            return window.replay(root, recording);
+        }"""
+        self.page.evaluate(start, recording)
 
     def show(self, head: dict[str, Any] | None = None, **arrays: Any) -> None:
         """Send a picture, and wait until it is drawn."""
+        picture = self.packed(head or picture_head(), **arrays)
+        self.page.evaluate("picture => window.receive(...picture)", picture)
+
+    def packed(self, head: dict[str, Any], **arrays: Any) -> list[Any]:
+        """A picture as it is sent: its message, and its block in base 64."""
         numbers = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
         numbers.setdefault("curves", np.zeros((len(NAMES), 0), np.float32))
         layout, block = pack(numbers)
-        message = {**(head or picture_head()), "layout": layout}
-        text = base64.b64encode(block).decode("ascii")
-        self.page.evaluate("([message, block]) => window.receive(message, block)", [message, text])
+        return [{**head, "layout": layout}, base64.b64encode(block).decode("ascii")]
 
     def end(self, text: str) -> None:
         """Say that the lab has ended."""
@@ -142,10 +190,24 @@ class Stage:
     def button(self, name: str) -> Any:
         return self.page.locator(".gan-bar").get_by_role("button", name=name, exact=True)
 
-    def canvas(self, place: str = "canvas.gan-view") -> Canvas:
-        width, height, text = self.page.locator(place).evaluate(_PIXELS)
+    def panel(self, title: str) -> Any:
+        """The figure of a curve."""
+        figures = self.page.locator(".gan-curves figure")
+        return figures.filter(has=self.page.get_by_text(title, exact=True))
+
+    def words(self, place: Any = "canvas.gan-view") -> list[tuple[str, float, float]]:
+        """What is written on a canvas, and where: text, x and y."""
+        found = self._locator(place).evaluate("canvas => canvas.words")
+        return [(text, x, y) for text, x, y in found]
+
+    def canvas(self, place: Any = "canvas.gan-view") -> Canvas:
+        """The pixels of a canvas, given by its selector or locator."""
+        width, height, text = self._locator(place).evaluate(_PIXELS)
         data = np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)
         return Canvas(data)
+
+    def _locator(self, place: Any) -> Any:
+        return self.page.locator(place) if isinstance(place, str) else place
 
 
 class Canvas:
@@ -173,6 +235,13 @@ class Canvas:
         """Whether something of ``colour`` is drawn about a point."""
         return bool(like(self.around(x, y, radius), colour).any())
 
+    def at(self, column: float, row: float, colour: Sequence[int], radius: int = 2) -> bool:
+        """Whether something of ``colour`` is drawn about a pixel."""
+        x, y = (round(v) for v in (column, row))
+        rows = slice(max(0, y - radius), y + radius + 1)
+        near = self.colours[rows, max(0, x - radius) : x + radius + 1].reshape(-1, 3)
+        return bool(like(near, colour).any())
+
     def where(self, colour: Sequence[int], reach: float = 60) -> NDArray[Any]:
         """Columns and rows of all pixels of ``colour``, shape ``(pixels, 2)``."""
         return np.argwhere(like(self.colours, colour, reach))[:, ::-1]
@@ -183,16 +252,25 @@ def like(pixels: NDArray[Any], colour: Sequence[int], reach: float = 60) -> NDAr
     return found
 
 
+def source(kind: str) -> str:
+    """The lab's own ``css`` or ``js``."""
+    return (ROOT / f"gan_course/lab/lab.{kind}").read_text("utf-8")
+
+
 @contextmanager
-def stage(chrome: Browser, size: tuple[int, int] = (900, 1200)) -> Iterator[Stage]:
-    """A page that is ready for :meth:`Stage.mount`; nothing to complain of in the end."""
+def stage(
+    chrome: Browser, size: tuple[int, int] = (900, 1200), css: str = "", js: str = ""
+) -> Iterator[Stage]:
+    """A page that is ready for :meth:`Stage.mount`; nothing to complain of in the end.
+
+    Its style and code are the lab's own, if no others are given.
+    """
     page = chrome.new_page(viewport={"width": size[0], "height": size[1]})
-    console: list[str] = []
-    page.on("pageerror", lambda error: console.append(str(error)))
-    page.on("console", lambda said: console.append(said.text))
-    parts = {n: (ROOT / f"gan_course/lab/lab.{n}").read_text("utf-8") for n in ("css", "js")}
-    page.set_content(PAGE.format(**parts))
+    made = Stage(page)
+    page.set_content(PAGE.format(css=css or source("css"), js=js or source("js")))
     page.wait_for_function("() => window.mount")
-    yield Stage(page)
-    page.close()
-    assert console == []
+    try:
+        yield made
+    finally:
+        page.close()
+    assert made.console == []

@@ -1129,8 +1129,13 @@ export async function replay(root, recording) {
     if (message.kind === "layers") state.layers = message.layers;
     show();
   });
-  const { scrubber, play } = timeline(frames.length, (at) => ((state.at = at), show()), toggle);
+  const { scrubber, play } = timeline(frames.length, move, toggle);
   view.lab.prepend(make("div", { className: "gan-bar" }, play, scrubber));
+
+  function move(at) {
+    state.at = at;
+    show();
+  }
 
   function show() {
     const { head, arrays } = frames[state.at];
@@ -1145,15 +1150,14 @@ export async function replay(root, recording) {
   function toggle() {
     if (state.timer) stop();
     else {
-      if (state.at === frames.length - 1) state.at = 0;
+      if (state.at === frames.length - 1) move(0);
       state.timer = setInterval(advance, PICTURE_MS);
       play.textContent = "Pause";
     }
   }
 
   function advance() {
-    state.at += 1;
-    show();
+    move(state.at + 1);
     if (state.at === frames.length - 1) stop();
   }
 

@@ -201,8 +201,8 @@ class Scene:
         low, high = self.data.window
         fake = self.fake.squeeze(-1).cpu()
         counts = torch.histc(fake[(fake >= low) & (fake <= high)], CELLS, low, high)
-        width = (high - low) / CELLS
-        return (counts / (len(fake) * width)).repeat_interleave(LINE // CELLS + 1)[:LINE]
+        cell = ((x.cpu() - low) / (high - low) * CELLS).long().clamp(0, CELLS - 1)
+        return counts[cell] * CELLS / (len(fake) * (high - low))
 
     def _manifold(self) -> dict[str, Tensor]:
         """Where the grid of z goes; its cells hold equal mass of the prior."""
