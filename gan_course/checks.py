@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 Array = NDArray[np.float64]
 
@@ -278,6 +279,8 @@ class Drawn(dict[str | int, tuple[Array, Array]]):
         title: above the axes.
         xlabel: below it.
         ylabel: at its left.
+        xticks: the words at the ticks below it, for example names; empty for plain numbers.
+        yticks: the words at its left.
         images: the values of each image and heat map, as drawn from the first row on.
         texts: what is written into the axes.
     """
@@ -286,6 +289,7 @@ class Drawn(dict[str | int, tuple[Array, Array]]):
         from matplotlib.collections import QuadMesh  # noqa: PLC0415  # slow, and rarely needed
 
         self.title, self.xlabel, self.ylabel = ax.get_title(), ax.get_xlabel(), ax.get_ylabel()
+        self.xticks, self.yticks = _words(ax.xaxis), _words(ax.yaxis)
         maps = [*ax.images, *(part for part in ax.collections if isinstance(part, QuadMesh))]
         self.images = [
             _array(np.ma.filled(np.ma.asarray(part.get_array(), dtype=float), np.nan))
@@ -339,6 +343,16 @@ def _colour(artist: Any) -> str:
         if len(several := np.atleast_2d(found)) and several.size:
             return to_hex(several[0])
     return ""
+
+
+def _words(axis: Axis) -> list[str]:
+    """The words at an axis's ticks, where it was given words."""
+    from matplotlib.category import StrCategoryFormatter  # noqa: PLC0415
+    from matplotlib.ticker import FixedFormatter, FuncFormatter  # noqa: PLC0415
+
+    named = FixedFormatter, FuncFormatter, StrCategoryFormatter
+    given = isinstance(axis.get_major_formatter(), named)
+    return [tick.get_text() for tick in axis.get_ticklabels()] if given else []
 
 
 def _is_unlabelled(label: str) -> bool:

@@ -230,6 +230,7 @@ def test_a_line_is_found_by_its_label(ax: Axes):
     ax.plot([0, 1], [1, 3], label="γ = 1")
     ax.plot([0, 1], [1, 2], "--", label="γ = 4")
     ax.set(title="JS", xlabel="step", ylabel="loss")
+    ax.set_xticks([0, 1], ["start", "end"])
     ax.text(0, 0, "here")
     lines = drawn(ax)
     assert {key: place[1].tolist() for key, place in lines.items()} == {
@@ -237,6 +238,7 @@ def test_a_line_is_found_by_its_label(ax: Axes):
         "γ = 1": [1, 3],
         "γ = 4": [1, 2],
     }
+    assert (lines.xticks, lines.yticks) == (["start", "end"], [])
     assert (lines.title, lines.xlabel, lines.ylabel, lines.texts) == (
         "JS",
         "step",
