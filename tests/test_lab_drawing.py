@@ -926,6 +926,7 @@ def test_a_recording_plays_to_its_end_and_then_from_its_start(recording: Stage) 
         play.press("Enter")
         expect(facts).to_contain_text("step 40")
         expect(play).to_have_text("Play")
+        assert recording.page.get_by_label("time").input_value() == "2"
     at_once = "play => { play.click(); return document.querySelector('.gan-facts').textContent; }"
     assert play.evaluate(at_once) == "step 0"
     assert play.inner_text() == "Pause"

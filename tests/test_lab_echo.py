@@ -212,3 +212,8 @@ def test_pictures_are_acknowledged_seldom_and_the_last_one_always(lab: Stage) ->
     lab.page.wait_for_function(expect_soon)
     assert [message["number"] for message in lab.sent("acknowledge")] == [36, 40]
     assert lab.sent()[0] == {"kind": "hello"}
+
+
+def test_an_end_before_the_first_picture_is_said_too(lab: Stage) -> None:
+    lab.end("It stopped.")
+    assert lab.text("note") == "It stopped."
