@@ -157,6 +157,21 @@ def tensor(
     return found
 
 
+def one_device(**tensors: Tensor | None) -> None:
+    """Tensors that are about to meet lie on one device.
+
+    Args:
+        tensors: by the names of the arguments; ``None`` is passed over.
+
+    Raises:
+        ValueError: two lie on different devices.
+    """
+    (first, where), *others = [(n, t.device) for n, t in tensors.items() if t is not None]
+    for name, device in others:
+        if device != where:
+            raise ValueError(f"{name} is on device {device}: expected {where}, that of {first}")
+
+
 def shown(value: object, length: int = 80) -> str:
     """The value as an error shows it: an array by its shape, a long text cut off."""
     if isinstance(value, Tensor | np.ndarray) and value.ndim and math.prod(value.shape) > 8:

@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 
 class Saved(Protocol):
@@ -50,7 +52,8 @@ def save(path: str | Path, training: Saved) -> None:
     """
     path = Path(path)
     buffer = io.BytesIO()
-    torch.save(dict(training.state_dict()), buffer)
+    # On the CPU, so that it can be read where the training's device is not.
+    torch.save(tree_map_only(Tensor, Tensor.cpu, dict(training.state_dict())), buffer)
     content = buffer.getvalue()
     new, new_sum = _beside(path, ".new"), _beside(path, ".new.sha256")
     line = f"{hashlib.sha256(content).hexdigest()}  {path.name}\n"

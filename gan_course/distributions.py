@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 
-from gan_course.arguments import flag, function, number, shown, tensor, whole
+from gan_course.arguments import flag, function, number, one_device, shown, tensor, whole
 
 #: More dimensions or modes than this are a slip, which would fill the memory without a word.
 _MOST = 10**6
@@ -149,6 +149,7 @@ class GaussianMixture:
     def log_prob(self, x: Tensor) -> Tensor:
         """Log density in nats at ``x``, shape ``(..., dim)`` to ``(...)``."""
         x = _points(x, self.event_shape)
+        one_device(source=self.centers, x=x)
         if not x.numel():  # torch cannot take none
             return x.new_zeros(x.shape[:-1])
         return self.density.log_prob(x.squeeze(-1) if self.event_shape == (1,) else x)
@@ -212,6 +213,7 @@ class Uniform:
     def log_prob(self, x: Tensor) -> Tensor:
         """Log density in nats at ``x``, shape ``(..., dim)`` to ``(...)``; −inf outside."""
         x = _points(x, self.event_shape)
+        one_device(source=self.low, x=x)
         if not x.numel():  # torch cannot take none
             return x.new_zeros(x.shape[:-1])
         return self.density.log_prob(x.squeeze(-1) if self.event_shape == (1,) else x)
@@ -465,7 +467,7 @@ def pushforward_density(
     Args:
         generator: noise ``(batch, 1)`` to samples ``(batch, 1)``.
         prior: where z comes from, with event shape ``(1,)``.
-        x: where to evaluate, shape ``(points,)``.
+        x: where to evaluate, shape ``(points,)``, on the generator's device.
         resolution: points of the grid over ``prior.window``.
 
     Raises:
@@ -479,7 +481,8 @@ def pushforward_density(
         raise ValueError(f"prior = {shown(prior)}: must be a GaussianMixture or a Uniform")
     if prior.event_shape != (1,):
         raise ValueError(f"prior has event shape {tuple(prior.event_shape)}: expected (1,)")
-    z = torch.linspace(*prior.window, resolution, dtype=torch.float32)
+    prior = prior.to(x.device)
+    z = torch.linspace(*prior.window, resolution, dtype=torch.float32, device=x.device)
     with torch.no_grad():
         image = generator(z.unsqueeze(-1))
     if not isinstance(image, Tensor) or image.shape != (resolution, 1):

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_course.arguments import shown
+from gan_course.arguments import one_device, shown
 
 Cost = Callable[[Any, Tensor], Tensor]
 
@@ -68,6 +68,8 @@ def _of_logits(loss: Cost) -> Cost:
                 raise ValueError(f"{name} = {shown(logits)}: must be a tensor of floats")
             if not logits.numel():
                 raise ValueError(f"{name} has shape {tuple(logits.shape)}: there is nothing in it")
+        if checked:
+            one_device(real_logits=real_logits, fake_logits=fake_logits)
         if pairs and real_logits.shape != fake_logits.shape:
             raise ValueError(
                 f"fake_logits has shape {tuple(fake_logits.shape)}: expected that of real_logits, "

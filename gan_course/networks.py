@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.utils import parametrize
 
-from gan_course.arguments import flag, number, one_of, shown, whole
+from gan_course.arguments import flag, number, one_device, one_of, shown, whole
 
 #: More runs or units than this are a slip, which would fill the memory without a word.
 _MOST = 10**6
@@ -224,6 +224,8 @@ class Ensemble(nn.Module):
             dtypes = {tensor.dtype for tensor in self.parameters()}
             if dtypes and x.dtype not in dtypes:
                 raise ValueError(f"x has dtype {x.dtype}: expected {dtypes.pop()}") from error
+            for weights in self.parameters():
+                one_device(weights=weights, x=x)
             raise
 
     def _check_state(self, *inputs: Tensor) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from gan_course.arguments import function, shown, tensor
+from gan_course.arguments import function, one_device, shown, tensor
 
 Critic = Callable[[Tensor], Tensor]
 
@@ -65,6 +65,7 @@ class Penalty:
             raise ValueError(
                 f"fake has shape {tuple(fake.shape)}: expected that of real, {tuple(real.shape)}"
             )
+        one_device(real=real, fake=fake)
         if mix is not None and not isinstance(mix, Tensor):
             raise ValueError(f"mix = {shown(mix)}: must come from mixing_weights")
         if self.mixes and mix is None:
