@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 Array = NDArray[np.float64]
 
@@ -278,6 +279,8 @@ class Drawn(dict[str | int, tuple[Array, Array]]):
         title: above the axes.
         xlabel: below it.
         ylabel: at its left.
+        xticks: the words at the ticks below it, for example names; empty for plain numbers.
+        yticks: the words at its left.
         images: the values of each image and heat map, as drawn from the first row on.
         texts: what is written into the axes.
     """
@@ -286,6 +289,7 @@ class Drawn(dict[str | int, tuple[Array, Array]]):
         from matplotlib.collections import QuadMesh  # noqa: PLC0415  # slow, and rarely needed
 
         self.title, self.xlabel, self.ylabel = ax.get_title(), ax.get_xlabel(), ax.get_ylabel()
+        self.xticks, self.yticks = _words(ax.xaxis), _words(ax.yaxis)
         maps = [*ax.images, *(part for part in ax.collections if isinstance(part, QuadMesh))]
         self.images = [
             _array(np.ma.filled(np.ma.asarray(part.get_array(), dtype=float), np.nan))
@@ -339,6 +343,16 @@ def _colour(artist: Any) -> str:
         if len(several := np.atleast_2d(found)) and several.size:
             return to_hex(several[0])
     return ""
+
+
+def _words(axis: Axis) -> list[str]:
+    """The words at an axis's ticks, where it was given words."""
+    from matplotlib.category import StrCategoryFormatter  # noqa: PLC0415
+    from matplotlib.ticker import FixedFormatter, FuncFormatter  # noqa: PLC0415
+
+    named = FixedFormatter, FuncFormatter, StrCategoryFormatter
+    given = isinstance(axis.get_major_formatter(), named)
+    return [tick.get_text() for tick in axis.get_ticklabels()] if given else []
 
 
 def _is_unlabelled(label: str) -> bool:
@@ -432,10 +446,10 @@ class Quoted:
             if found.ndim:
                 raise TypeError(f"one number is needed, not the shape {tuple(found.shape)}")
             found = found.item()
-        return found
+        return found.item() if isinstance(found, np.generic) else found
 
     def shown(self, names: Mapping[str, object]) -> str:
-        """The digits, as Python's ``format`` writes them.
+        """The digits, as Python's ``format`` writes them, and ``← value`` where they round it.
 
         Raises:
             TypeError: it is not one number, nor a word.
@@ -448,25 +462,58 @@ class Quoted:
                 raise ValueError(f"one line is needed, not {text!r}")
         elif not NUMBER.fullmatch(text):
             raise ValueError(f"a finite number is needed, not {text!r}")
-        elif problem := self.disagreement(text, names):
+        elif self.tolerance is not None or text.replace(",", "") != str(value):
+            text += f" ← {self._recorded(value, text)}"
+        if problem := self.disagreement(text, names):
             raise ValueError(problem)
         return text
 
+    def _recorded(self, value: Any, digits: str) -> str:
+        """The value of this build, in as few digits as still round to those shown."""
+        if isinstance(value, int):
+            return str(value)
+        short = f"{float(value):.6g}"
+        return short if format(float(short), self.format) == digits else repr(float(value))
+
     def disagreement(self, stated: str, names: Mapping[str, object]) -> str:
-        """What is wrong with ``stated``, in words; nothing when it is right."""
+        """What is wrong with ``digits`` or ``digits ← value``, in words; nothing if it is right.
+
+        The digits must be those of the value that the build has recorded, if it has, and lie
+        within the tolerance of what is measured here and now.
+        """
         value = self.value(names)
         if isinstance(value, str):
             return "" if format(value, self.format) == stated else f"stated {stated}, is {value}"
-        number = NUMBER.fullmatch(stated)
+        digits, _, recorded = stated.partition(" ← ")
+        number = NUMBER.fullmatch(digits)
         if not number:
-            return f"stated {stated!r}, which is no number"
+            return f"stated {digits!r}, which is no number"
+        if recorded:
+            known = int(recorded) if recorded.lstrip("-").isdecimal() else float(recorded)
+            if format(known, self.format) != digits:
+                return f"stated {digits}, but the build measured {recorded}"
+        measured, claimed, tolerance = self._compared(value, number)
+        if not abs(measured - claimed) <= tolerance:
+            return f"stated {digits}, measured {measured:.8g}, tolerance {tolerance:g}"
+        return ""
+
+    def _compared(self, value: Any, number: re.Match[str]) -> tuple[float, float, float]:
+        """What is measured, what is claimed and the tolerance, in the units shown."""
         unit = 10.0 ** (int(number[3] or 0) - len(number[2] or ""))
         tolerance = 0.75 * unit if self.tolerance is None else self.tolerance
-        measured = float(value) * (100 if number[4] else 1)  # type: ignore[arg-type]
-        claimed = float(stated.replace(",", "").rstrip("%"))
-        if abs(measured - claimed) <= tolerance:
-            return ""
-        return f"stated {stated}, measured {measured:.8g}, tolerance {tolerance:g}"
+        claimed = float(number[0].replace(",", "").rstrip("%"))
+        return float(value) * (100 if number[4] else 1), claimed, tolerance
+
+    def record(self, stated: str, names: Mapping[str, object]) -> Record | None:
+        """How near to failing a number was that is stated right; of a word, nothing."""
+        number = NUMBER.fullmatch(stated.partition(" ← ")[0])
+        if not number or isinstance(value := self.value(names), str):
+            return None
+        measured, claimed, tolerance = self._compared(value, number)
+        others = {"0": abs(claimed) <= tolerance, "opposite sign": abs(2 * claimed) <= tolerance}
+        also = tuple(name for name, passes in others.items() if passes and claimed)
+        slack = 1 - abs(measured - claimed) / tolerance if tolerance else 1.0
+        return Record(self.text, "number", number[0], measured, slack, also)
 
 
 def _is_expression(text: str) -> bool:
@@ -484,7 +531,8 @@ def numbers(names: Mapping[str, object], lines: str) -> None:
 
     Args:
         names: where the expressions find their names: ``globals()``.
-        lines: of the form ``expression:format ~tolerance → stated``, one a number.
+        lines: of the form ``expression:format ~tolerance → digits ← value``, one a number; the
+            value is that of the build, where it has more digits than are shown.
 
     Raises:
         AssertionError: some number is not what the text states; the message has them all.
@@ -497,6 +545,8 @@ def numbers(names: Mapping[str, object], lines: str) -> None:
     ]
     if wrong:
         raise AssertionError("\n".join(wrong))
+    records = (Quoted.read(text).record(digits, names) for text, _, digits in stated)
+    RECORDS.extend(record for record in records if record)
     print(f"✓ {len(stated)} number{'s' * (len(stated) > 1)} of this section's text, recomputed")
 
 

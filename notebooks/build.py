@@ -286,7 +286,7 @@ def state_numbers(cell: NotebookNode, digits: Mapping[str, str]) -> None:
 
 
 def stated(cell: NotebookNode) -> dict[str, str]:
-    """The digits that a ``numbers`` cell states, by what the source says."""
+    """What a ``numbers`` cell states, by what the source says: ``digits`` or ``digits ← value``."""
     parts = (line.partition(" → ") for line in lines_of(cell))
     return {text: digits for text, arrow, digits in parts if arrow}
 
@@ -303,7 +303,7 @@ def write_numbers(source: Path, notebook: NotebookNode) -> None:
         if cell.cell_type == "markdown":
             for start, end, text, formula in reversed(list(quoted(cell.source))):
                 if text in digits.get(place, {}):
-                    shown = typeset(digits[place][text], formula)
+                    shown = typeset(digits[place][text].partition(" ← ")[0], formula)
                     cell.source = cell.source[:start] + shown + cell.source[end:]
 
 

@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from tools import ROOT, load
@@ -138,6 +139,14 @@ class Lab:
             f"() => {_CELLS}.every(cell => cell.done)", timeout=timeout * 1e3
         )
 
+    def run_cell(self, at: int) -> None:
+        """Run one cell, and wait until it has run."""
+        self.page.evaluate(_RUN, at)
+
+    def said(self, at: int) -> Any:
+        """Run one cell, and return what it printed, read as JSON."""
+        return json.loads(self.page.evaluate(_RUN, at))
+
     def clear(self) -> None:
         """Clear all outputs, so that what is seen later is new."""
         self._menu("Edit", "Clear Outputs of All Cells")
@@ -191,6 +200,15 @@ class Lab:
         expect(image).not_to_have_attribute("src", than, timeout=30_000)
         return self.picture()
 
+
+# Run a cell, and return the text it printed.
+_RUN = """async at => {
+    const notebook = window.jupyterapp.shell.currentWidget.content;
+    notebook.activeCellIndex = at;
+    await window.jupyterapp.commands.execute('notebook:run-cell');
+    const outputs = notebook.widgets[at].model.outputs.toJSON();
+    return outputs.map(output => [].concat(output.text ?? '').join('')).join('');
+}"""
 
 # Cells are read from the model: those far from the screen have no element.
 _CELLS = """[...window.jupyterapp.shell.currentWidget.content.widgets]

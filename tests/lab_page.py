@@ -38,7 +38,7 @@ for (const method of ["fillText", "clearRect"]) {{
   }};
 }}
 </script>
-<script type="module">{js}
+<script type="module">
 const listeners = new Map();
 const model = {{
   get: () => window.described,
@@ -47,13 +47,16 @@ const model = {{
   off: (event) => listeners.delete(event),
 }};
 const drawn = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-window.sent = [];
+let lab;
+window.load = async (code) => {{
+  lab = await import("data:text/javascript;base64," + code);
+}};
 window.mount = (page) => {{
   window.leave?.();
   document.getElementById("root").replaceChildren();
   window.sent = [];
   window.described = page;
-  window.leave = render({{ model, el: document.getElementById("root") }});
+  window.leave = lab.default.render({{ model, el: document.getElementById("root") }});
 }};
 window.receive = async (message, block) => {{
   const bytes = Uint8Array.from(atob(block), (character) => character.charCodeAt(0));
@@ -61,7 +64,11 @@ window.receive = async (message, block) => {{
   await drawn();
 }};
 window.fire = (event) => listeners.get(event)?.();
-window.replay = replay;
+window.replay = (recording) => {{
+  const root = document.getElementById("root");
+  root.replaceChildren();
+  return lab.replay(root, recording);
+}};
 </script>"""
 
 _PIXELS = """canvas => {
@@ -121,6 +128,12 @@ class Stage:
         page.on("pageerror", lambda error: self.console.append(str(error)))
         page.on("console", lambda said: self.console.append(said.text))
 
+    def load(self, js: str) -> Stage:
+        """Have the page run this code from the next :meth:`mount` on."""
+        code = base64.b64encode(js.encode()).decode("ascii")
+        self.page.evaluate("code => window.load(code)", code)
+        return self
+
     def mount(self, runs: int = 1) -> Stage:
         """Put a new lab on the page, in place of one that was there."""
         shown = [described(control) for control in controls(runs).values()]
@@ -145,12 +158,7 @@ class Stage:
             "curves": {"layout": layout, "bytes": len(block)},
             "block": base64.b64encode(zlib.compress(b"".join([*blocks, block]))).decode("ascii"),
         }
-        start = """recording => {
-            const root = document.getElementById('root');
-            root.replaceChildren();
-            return window.replay(root, recording);
-        }"""
-        self.page.evaluate(start, recording)
+        self.page.evaluate("recording => window.replay(recording)", recording)
 
     def show(self, head: dict[str, Any] | None = None, **arrays: Any) -> None:
         """Send a picture, and wait until it is drawn."""
@@ -258,19 +266,14 @@ def source(kind: str) -> str:
 
 
 @contextmanager
-def stage(
-    chrome: Browser, size: tuple[int, int] = (900, 1200), css: str = "", js: str = ""
-) -> Iterator[Stage]:
-    """A page that is ready for :meth:`Stage.mount`; nothing to complain of in the end.
-
-    Its style and code are the lab's own, if no others are given.
-    """
+def stage(chrome: Browser, size: tuple[int, int] = (900, 1200)) -> Iterator[Stage]:
+    """A page that is ready for :meth:`Stage.mount`; nothing to complain of in the end."""
     page = chrome.new_page(viewport={"width": size[0], "height": size[1]})
     made = Stage(page)
-    page.set_content(PAGE.format(css=css or source("css"), js=js or source("js")))
+    page.set_content(PAGE.format(css=source("css")))
     page.wait_for_function("() => window.mount")
     try:
-        yield made
+        yield made.load(source("js"))
     finally:
         page.close()
     assert made.console == []

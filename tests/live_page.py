@@ -24,15 +24,6 @@ state = {"steps": lab.trainer.steps, "run": lab.run_shown, "dots": len(lab.train
 print(json.dumps({**state, **lab.values}))
 """
 
-# Run the second cell, and return what it printed.
-_ASK = """async () => {
-    const notebook = window.jupyterapp.shell.currentWidget.content;
-    notebook.activeCellIndex = 1;
-    await window.jupyterapp.commands.execute('notebook:run-cell');
-    const [output] = notebook.widgets[1].model.outputs.toJSON();
-    return JSON.parse([].concat(output.text).join(''));
-}"""
-
 
 def notebook(folder: Path, arguments: str, then: str = "") -> Path:
     """A notebook with one lab, and a cell that asks it for its state."""
@@ -42,7 +33,7 @@ def notebook(folder: Path, arguments: str, then: str = "") -> Path:
 
 def ask(lab: Lab) -> dict[str, Any]:
     """What the kernel's lab says of itself."""
-    answer: dict[str, Any] = lab.page.evaluate(_ASK)
+    answer: dict[str, Any] = lab.said(1)
     return answer
 
 

@@ -33,6 +33,17 @@ kernelspec:
 6 * 7
 ```
 """
+WHOLE = """
+from ipywidgets.widgets.widget import _instances
+from gan_course.explore import explore
+
+def draw(figure, k, x):
+    figure.suptitle(f"{k!r} {x:.2f}")
+    drawn.append([k, x])
+
+drawn = []
+explore(draw, size=(2, 1), k=(0, 10, 3), x=(0.0, 1.0, 0.5))
+"""
 PANEL = """
 from gan_course.explore import explore
 
@@ -118,6 +129,34 @@ def test_the_harness_moves_widgets_and_sees_their_picture(course: Course, tmp_pa
     with course.opened(write(tmp_path / "panel.ipynb", [new_code_cell(PANEL)])) as lab:
         lab.run_all()
         move_the_slider(lab)
+        assert lab.complaints() == []
+
+
+def test_explore_gives_whole_numbers_and_runs_again_without_a_trace(
+    course: Course, tmp_path: Path
+) -> None:
+    asked = "import json; print(json.dumps([drawn[-1], len(drawn), len(_instances)]))"
+    cells = [new_code_cell(WHOLE), new_code_cell(asked)]
+    with course.opened(write(tmp_path / "whole.ipynb", cells)) as lab:
+        lab.run_all()
+        sliders = lab.page.locator(".jp-OutputArea .widget-slider .noUi-handle")
+        widgets = lab.said(1)[2]
+        for _ in range(3):
+            expect(sliders).to_have_count(2)
+            before = lab.picture()
+            for _ in range(4):
+                sliders.first.press("ArrowRight")
+            lab.wait_for_another_picture(than=before)
+            expect(sliders.first).to_have_attribute("aria-valuetext", "7")
+            for _ in range(100):
+                values, _, left = lab.said(1)
+                if values[0] == 7:
+                    break
+            assert values == [7, 0.5] and type(values[0]) is int
+            assert left == widgets
+            lab.run_cell(0)
+            assert lab.said(1) == [[3, 0.5], 1, widgets]
+        assert lab.errors() == []
         assert lab.complaints() == []
 
 

@@ -471,8 +471,8 @@ def test_the_text_has_the_digits_of_its_section(quoting: Path) -> None:
 def test_each_section_ends_in_a_folded_cell_that_asserts_its_numbers(quoting: Path) -> None:
     first, second = [cell for cell in page(quoting).cells if "numbers" in build._tags(cell)]
     assert first.metadata.jupyter.source_hidden
-    assert '\ngrowth["a"]:.3f → 1.020\n' in first.source
-    assert '\n-growth["a"]:.2f ~.3 → -1.02\n' in first.source
+    assert '\ngrowth["a"]:.3f → 1.020 ← 1.02\n' in first.source
+    assert '\n-growth["a"]:.2f ~.3 → -1.02 ← -1.02\n' in first.source
     assert first.outputs[0].text == "✓ 8 numbers of this section's text, recomputed\n"
     assert second.source.count(" → ") == 3
     assert [cell.execution_count for cell in page(quoting).cells if "execution_count" in cell] == [
@@ -513,7 +513,7 @@ def test_an_edited_digit_of_the_assertion_is_found(quoting: Path) -> None:
 def test_digits_edited_everywhere_fail_when_run(quoting: Path) -> None:
     notebook = page(quoting)
     for cell in notebook.cells:
-        cell.source = cell.source.replace("1.020", "1.022")
+        cell.source = cell.source.replace("1.020 ← 1.02", "1.022 ← 1.022")
     names: dict[str, Any] = {}
     with pytest.raises(
         AssertionError, match=r"✗ growth\[\"a\"\]:\.3f: stated 1\.022, measured 1\.02"

@@ -230,6 +230,7 @@ def test_a_line_is_found_by_its_label(ax: Axes):
     ax.plot([0, 1], [1, 3], label="γ = 1")
     ax.plot([0, 1], [1, 2], "--", label="γ = 4")
     ax.set(title="JS", xlabel="step", ylabel="loss")
+    ax.set_xticks([0, 1], ["start", "end"])
     ax.text(0, 0, "here")
     lines = drawn(ax)
     assert {key: place[1].tolist() for key, place in lines.items()} == {
@@ -237,6 +238,7 @@ def test_a_line_is_found_by_its_label(ax: Axes):
         "γ = 1": [1, 3],
         "γ = 4": [1, 2],
     }
+    assert (lines.xticks, lines.yticks) == (["start", "end"], [])
     assert (lines.title, lines.xlabel, lines.ylabel, lines.texts) == (
         "JS",
         "step",
@@ -303,24 +305,35 @@ def test_one_label_twice_is_refused(ax: Axes):
 
 # --- Numbers of the text ------------------------------------------------------------------
 
-NAMES = {"x": 0.06249, "n": 12_345, "t": torch.tensor(2.5), "d": {"a:b": 7}, "word": r"\gamma y"}
+NAMES = {
+    "x": 0.06249,
+    "n": 12_345,
+    "t": torch.tensor(2.5),
+    "d": {"a:b": 7},
+    "word": r"\gamma y",
+    "i": np.int64(3),
+}
 
 
 @pytest.mark.parametrize(
     ("line", "digits"),
     [
-        ("x:.3f", "0.062"),
-        ("-x:.3f ~.004", "-0.062"),
-        ("x:.1%", "6.2%"),
-        ("x / 1e4:.2e", "6.25e-06"),
+        ("x:.3f", "0.062 ← 0.06249"),
+        ("-x:.3f ~.004", "-0.062 ← -0.06249"),
+        ("x:.1%", "6.2% ← 0.06249"),
+        ("x / 1e4:.2e", "6.25e-06 ← 6.249e-06"),
+        ("12345678.9:.0f", "12345679 ← 12345678.9"),
         ("n", "12345"),
         ("n:,", "12,345"),
+        ("n:, ~8", "12,345 ← 12345"),
+        ("i:d", "3"),
+        ("i:d ~1", "3 ← 3"),
         ("t", "2.5"),
-        ("t:.2f", "2.50"),
+        ("t:.2f", "2.50 ← 2.5"),
         ('d["a:b"]', "7"),
-        ("[n, x][1:][0]:+.2f", "+0.06"),
+        ("[n, x][1:][0]:+.2f", "+0.06 ← 0.06249"),
         ("word", r"\gamma y"),
-        ("sum(x for _ in range(2)):.2f", "0.12"),
+        ("sum(x for _ in range(2)):.2f", "0.12 ← 0.12498"),
     ],
 )
 def test_digits_are_those_of_a_format_and_hold(
@@ -336,6 +349,10 @@ def test_digits_are_those_of_a_format_and_hold(
     [
         ("x:.4f → 0.0626", r"✗ x:\.4f: stated 0\.0626, measured 0\.06249, tolerance 7.5e-05"),
         ("x:.3f → 0.061", "stated 0.061"),
+        ("x:.3f ~.004 → 0.063 ← 0.06249", r"stated 0\.063, but the build measured 0\.06249"),
+        ("x:.3f ~.004 → 0.067 ← 0.067", r"stated 0\.067, measured 0\.06249, tolerance 0\.004"),
+        ("x:.1% ~2 → 6.3% ← 0.06249", r"stated 6\.3%, but the build measured 0\.06249"),
+        ("n:, ~8 → 12,346 ← 12345", "stated 12,346, but the build measured 12345"),
         ("x:.3f → -0.062", "stated -0.062"),
         ("x:.3f ~.004 → 0.067", "tolerance 0.004"),
         ("x:.1% → 6.1%", "stated 6.1%"),
@@ -349,6 +366,25 @@ def test_digits_are_those_of_a_format_and_hold(
 def test_a_number_that_is_not_stated_right_fails(line: str, problem: str):
     with pytest.raises(AssertionError, match=problem):
         numbers(NAMES, line)
+
+
+@pytest.mark.parametrize(
+    ("line", "slack", "also"),
+    [
+        ("x:.3f ~.002 → 0.062 ← 0.06249", 1 - 0.49 / 2, ()),
+        ("t → 2.5", 1, ()),
+        ("x:.2f ~.07 → 0.06 ← 0.06249", 1 - 0.249 / 7, ("0",)),
+        ("x:.2f ~.2 → 0.06 ← 0.06249", 1 - 0.249 / 20, ("0", "opposite sign")),
+        ("x - x:.2f ~.2 → 0.00 ← 0", 1, ()),
+    ],
+)
+def test_a_number_records_how_near_it_was_and_what_else_would_pass(
+    line: str, slack: float, also: tuple
+):
+    numbers(NAMES, line)
+    assert RECORDS[-1].kind == "number"
+    assert RECORDS[-1].slack == pytest.approx(slack, abs=1e-6)
+    assert RECORDS[-1].also == also
 
 
 def test_all_wrong_numbers_are_told_at_once():

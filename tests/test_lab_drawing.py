@@ -23,7 +23,6 @@ from lab_page import (
     controls,
     like,
     picture_head,
-    source,
     stage,
 )
 from numpy.typing import NDArray
@@ -276,14 +275,22 @@ def test_of_two_pictures_at_once_the_newer_is_drawn_and_acknowledged(lab: Stage)
     assert lab.sent("acknowledge")[-1]["number"] == 2
 
 
-def test_dark_paper_has_its_own_colours(chrome: Browser) -> None:
-    dark = ":root { --jp-layout-color0: #111; --jp-ui-font-color1: #eee; }"
-    with stage(chrome, css=source("css") + dark) as lab:
-        lab.mount().show(real=REALS, fake=FAKES, belief=np.full((9, 9), 1.0))
+DARK = {"--jp-layout-color0": "#111", "--jp-ui-font-color1": "#eee"}
+_STYLE = "([name, value]) => document.documentElement.style.setProperty(name, value)"
+
+
+def test_dark_paper_has_its_own_colours(lab: Stage) -> None:
+    try:
+        for name, value in DARK.items():
+            lab.page.evaluate(_STYLE, [name, value])
+        lab.show(real=REALS, fake=FAKES, belief=np.full((9, 9), 1.0))
         canvas = lab.canvas()
-        assert canvas.has(*REALS[0], (86, 180, 233)) and canvas.has(*FAKES[0], (255, 140, 66))
-        halfway = np.mean([(17, 17, 17), (86, 180, 233)], axis=0)
-        assert same(colour(canvas, 1.0, -0.7), halfway)
+    finally:
+        for name in DARK:
+            lab.page.evaluate(_STYLE, [name, ""])
+    assert canvas.has(*REALS[0], (86, 180, 233)) and canvas.has(*FAKES[0], (255, 140, 66))
+    halfway = np.mean([(17, 17, 17), (86, 180, 233)], axis=0)
+    assert same(colour(canvas, 1.0, -0.7), halfway)
 
 
 # --- The line ---------------------------------------------------------------------------------
@@ -355,6 +362,12 @@ def test_d_star_of_the_line_has_gaps_where_nothing_is_known(lab: Stage) -> None:
 
     assert drawn(1, 7, 0.7) and drawn(21, 29, 0.7) and drawn(31, 35, 0.2)
     assert not drawn(8.5, 19.5, 0.7) and not drawn(1, 29, 0.2)
+    row = round(height(canvas, 0.7))
+    dark = np.flatnonzero((255 - canvas.colours[row - 1 : row + 2]).sum(axis=(0, 2)) > 100)
+    ends = [(cell + 0.5) / 40 * canvas.width for cell in (0, 7, 20)]  # in the middle of a cell
+    assert all(np.abs(dark - end).min() < 4 for end in ends)
+    assert not ((dark > ends[1] + 1) & (dark < ends[2] - 1)).any()
+    assert dark.min() > ends[0] - 2
 
 
 def test_the_line_is_drawn_on_its_scale_with_names(lab: Stage) -> None:
@@ -855,7 +868,12 @@ def test_a_long_drawing_is_thinned_evenly(lab: Stage) -> None:
 
 
 @pytest.fixture
-def recording(page: Stage) -> Stage:
+def recording(page: Stage) -> Iterator[Stage]:
+    yield record(page)
+    assert page.console == []
+
+
+def record(page: Stage) -> Stage:
     """Three pictures, at the steps 0, 10 and 40, in which k and the samples move."""
     pictures = []
     for at, step in enumerate(CURVES["step"]):

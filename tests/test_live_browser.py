@@ -87,6 +87,36 @@ def test_a_run_is_lifted_and_a_distribution_drawn(course: Course, tmp_path: Path
         assert lab.complaints() == []
 
 
+SLOW_KERNEL = """
+import time
+draw = lab.driver.draw
+def slowly():
+    time.sleep(0.25)
+    draw()
+lab.driver.draw = slowly
+"""
+
+
+def test_no_press_is_lost_on_a_slow_kernel(course: Course, tmp_path: Path) -> None:
+    with course.opened(notebook(tmp_path, "width=8, batch=32", SLOW_KERNEL)) as lab:
+        start(lab)
+        k = lab.page.get_by_label("k (D steps)")
+        last = 1
+        for name in ("Play", "Pause"):  # while it rests, then while it trains
+            for _ in range(8):
+                k.press("ArrowRight")
+            last += 8
+            expect(k).to_have_attribute("aria-valuetext", str(last))
+            wait_until(lab, k=last)
+            button(lab, name).press("Enter")
+            steps = ask(lab)["steps"]
+            if name == "Play":
+                wait_for_step(lab, steps + 3)  # pictures have come since
+            assert k.get_attribute("aria-valuetext") == str(last)
+        assert lab.errors() == []
+        assert lab.complaints() == []
+
+
 THEMES, WIDTHS = ("Light", "Dark"), (1280, 800)
 SCENES = {
     "plane": "width=16, batch=64",

@@ -6,10 +6,27 @@ from pathlib import Path
 
 import pytest
 from jupyter_browser import Course, Lab
-from live_page import ask, button, notebook, picture, start, theme, wait_for_step, wait_until
+from live_page import (
+    START,
+    ask,
+    button,
+    notebook,
+    picture,
+    start,
+    theme,
+    wait_for_step,
+    wait_until,
+)
+from nbformat.v4 import new_code_cell
 from playwright.sync_api import expect
+from test_browser import write
 
 pytestmark = pytest.mark.browser
+TWO = [
+    f"{START}one = Lab(width=8, batch=32)\none",
+    "two = Lab(width=8, batch=32, seed=5)\ntwo",
+    "print([[lab.trainer.steps, lab.values['k'], lab.values['seed']] for lab in (one, two)])",
+]
 BREAK = "with torch.no_grad():\n    next(lab.trainer.generator.parameters()).fill_(torch.inf)"
 
 
@@ -95,4 +112,47 @@ def test_a_reopened_page_shows_the_present_state_in_the_theme(
         wait_for_step(lab, steps)
         button(lab, "Play").press("Enter")
         wait_for_step(lab, steps + 20)
+        assert lab.complaints() == []
+
+
+STEP = """([at, step]) => {
+    const facts = document.querySelectorAll('.gan-facts')[at];
+    return +facts?.textContent.split(' ')[1] >= step;
+}"""
+
+
+def test_two_labs_in_two_cells_live_side_by_side(course: Course, tmp_path: Path) -> None:
+    cells = [new_code_cell(source) for source in TWO]
+    with course.opened(write(tmp_path / "two.ipynb", cells), height=2600) as lab:
+        lab.run_all()
+        labs = lab.page.locator(".gan-lab")
+        expect(labs).to_have_count(2)
+
+        def press(at: int, name: str) -> None:
+            labs.nth(at).get_by_role("button", name=name, exact=True).press("Enter")
+
+        def train(at: int, step: int) -> None:
+            lab.page.wait_for_function(STEP, arg=[at, step], timeout=60_000)
+
+        press(0, "Play")
+        press(1, "Play")
+        for at in (0, 1):
+            train(at, 20)
+        labs.nth(1).get_by_label("k (D steps)").press("ArrowRight")
+        for _ in range(100):
+            first, second = lab.said(2)
+            if second[1] == 2:
+                break
+        assert (first[1:], second[1:]) == ([1, 0], [2, 5])
+        lab.run_cell(0)  # ends its own lab alone
+        expect(labs).to_have_count(2)
+        expect(labs.first.locator(".gan-facts")).to_contain_text("step 0")
+        train(1, second[0] + 20)
+        assert lab.said(2)[0] == [0, 1, 0]
+        press(0, "Play")
+        train(0, 20)
+        for at in (0, 1):
+            press(at, "Pause")
+            assert labs.nth(at).locator(".gan-note").inner_text() == ""
+        assert lab.errors() == []
         assert lab.complaints() == []
