@@ -1,8 +1,9 @@
-"""The library's commands: ``python -m gan_course sweep FILE.toml`` and ``… train NAME``."""
+"""The library's commands: ``python -m gan_course sweep FILE.toml``, ``train NAME``, ``audit``."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,6 +49,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     train.add_argument("--k", type=int, default=1, help="D steps for each G step")
     train.add_argument("--seed", type=int, default=0)
     train.set_defaults(run=_train)
+    audit = commands.add_parser(
+        "audit",
+        help="what would the tests of the book notice?",
+        description="Shift every number of the chapters' text, and count what is noticed; "
+        "needs a checkout of the course.",
+    )
+    audit.add_argument("chapters", nargs="*", help="how names start, for example 06; else all")
+    audit.add_argument(
+        "--run", dest="execute", action="store_true", help="execute them, and judge their checks"
+    )
+    audit.set_defaults(run=_audit, threads=1)
     for command in (sweep, train):
         command.add_argument("--device", default="auto", help="auto, cpu, cuda")
         command.add_argument("--program", choices=PROGRAMS, default="eager")
@@ -107,6 +119,14 @@ def _train(options: argparse.Namespace) -> None:
         found = mode_coverage(trainer.sample(2_500), target.centers, float(target.std[0]))
         for run, (modes, share) in enumerate(zip(found.modes, found.high_quality, strict=True)):
             print(f"run {run}: {int(modes)} modes, HQ {float(share):.1%}")  # noqa: T201
+
+
+def _audit(options: argparse.Namespace) -> None:
+    notebooks = Path(__file__).resolve().parents[1] / "notebooks"
+    if not (notebooks / "audit.py").exists():
+        raise ValueError(f"there are no chapters in {notebooks}: audit needs a checkout")
+    sys.path.insert(0, str(notebooks))
+    importlib.import_module("audit").main(options.chapters, execute=options.execute)
 
 
 if __name__ == "__main__":
