@@ -1,7 +1,7 @@
 """Draw the family of generative models by two questions; writes ``01_taxonomy.svg``.
 
-The two questions (does the model write p(x) down, and can it be computed) are those of
-Goodfellow (2016), section 2.3; the layout, the columns and the newer members are ours.
+The two questions (does the model write its density down, and can it be computed) are those of
+Goodfellow (2016), section 2.2; the layout, the columns and the newer members are ours.
 """
 
 from __future__ import annotations
@@ -15,15 +15,36 @@ from matplotlib.patches import FancyBboxPatch
 
 from gan_course.plotting import FAKE, INK, JUDGE, REAL, use_style
 
-#: Name, examples, what is known of p(x), what one sample costs; from top to bottom.
+#: Name, examples, what is known of p(x), what one sample costs, what else is paid; top to bottom.
 LEAVES = [
-    ("Fully visible\nbelief net", "PixelCNN, WaveNet", "exact", "a pass per value", REAL),
-    ("Normalising flow", "NICE, Real NVP", "exact", "one pass", REAL),
-    ("Variational", "VAE", "a lower bound", "one pass", JUDGE),
-    ("Diffusion", "DDPM", "a lower bound", "a pass per step", JUDGE),
-    ("Boltzmann\nmachine", "RBM, DBM", "up to a constant", "a Markov chain", JUDGE),
-    ("Chain sampler", "GSN", "none", "a Markov chain", FAKE),
-    ("Direct sampler", "GAN", "none", "one pass", FAKE),
+    (
+        "Fully visible\nbelief net",
+        "PixelCNN, WaveNet",
+        "exact",
+        "a pass per value",
+        "one value waits for another",
+        REAL,
+    ),
+    (
+        "Normalising flow",
+        "NICE, Real NVP",
+        "exact",
+        "one pass",
+        "invertible: $z$ as large as $x$",
+        REAL,
+    ),
+    ("Variational", "VAE", "a lower bound", "one pass", "a second network, for $z$", JUDGE),
+    ("Diffusion", "DDPM", "a lower bound", "a pass per step", "$z$ as large as $x$", JUDGE),
+    (
+        "Boltzmann\nmachine",
+        "RBM, DBM",
+        "up to a constant",
+        "a Markov chain",
+        "a chain in training, too",
+        JUDGE,
+    ),
+    ("Chain sampler", "GSN", "none", "a Markov chain", "nearby samples are alike", FAKE),
+    ("Direct sampler", "GAN", "none", "one pass", "a game in place of a cost", FAKE),
 ]
 ROWS = [6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0]
 HEIGHT = 0.68
@@ -47,11 +68,11 @@ def branch(ax: Axes, start: tuple[float, float], end: tuple[float, float], word:
 
 def draw() -> Figure:
     """The tree, and beside each leaf a row of a table."""
-    figure = Figure(figsize=(11, 4.6), layout="none")
+    figure = Figure(figsize=(12.8, 4.6), layout="none")
     ax = figure.add_axes((0, 0, 1, 1))
-    ax.set(xlim=(-0.1, 18.7), ylim=(-0.6, 7.3))
+    ax.set(xlim=(-0.1, 22.4), ylim=(-0.6, 7.3))
     ax.axis("off")
-    box(ax, 0.05, 2.25, 1.95, text="Does it write\n$p(x)$ down?", color=INK)
+    box(ax, 0.05, 2.25, 1.95, text="Does it write its\ndensity down?", color=INK)
     box(ax, 3.0, 4.2, 2.0, text="Explicit: can\nit compute it?", color=INK)
     box(ax, 3.0, 0.5, 2.0, text="Implicit", color=FAKE)
     box(ax, 5.95, 5.5, 1.8, text="Tractable", color=REAL)
@@ -61,18 +82,18 @@ def draw() -> Figure:
     branch(ax, (5.0, 4.2), (5.95, 5.5), "yes")
     branch(ax, (5.0, 4.2), (5.95, 3.0), "no")
     starts = {REAL: (7.75, 5.5), JUDGE: (7.75, 3.0), FAKE: (5.0, 0.5)}
-    for (name, examples, density, cost, color), y in zip(LEAVES, ROWS, strict=True):
+    for (name, *cells, color), y in zip(LEAVES, ROWS, strict=True):
         branch(ax, starts[color], (8.7, y), "")
         box(ax, 8.7, y, 2.4, text=name, color=color)
-        row(ax, y, (examples, density, cost), "bold" if examples == "GAN" else "normal")
-    row(ax, 6.8, ("for example", "$p(x)$", "a sample costs"), "normal")
-    ax.plot([11.35, 18.5], [6.5, 6.5], color=INK, lw=0.8)
+        row(ax, y, cells, "bold" if "GAN" in cells else "normal")
+    row(ax, 6.8, ["for example", "its density", "a sample costs", "and the price"], "normal")
+    ax.plot([11.35, 22.3], [6.5, 6.5], color=INK, lw=0.8)
     return figure
 
 
-def row(ax: Axes, y: float, texts: tuple[str, str, str], weight: str) -> None:
+def row(ax: Axes, y: float, texts: list[str], weight: str) -> None:
     """One row of the table."""
-    for x, text in zip((11.4, 14.1, 16.4), texts, strict=True):
+    for x, text in zip((11.4, 14.2, 16.7, 18.9), texts, strict=True):
         ax.text(x, y, text, va="center", fontsize=9.5, color=INK, weight=weight)
 
 

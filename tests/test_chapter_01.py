@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,8 +20,7 @@ from gan_course.exercises.chapter_01 import _held_out_likelihood
 KINDS = {"walk": "tractable", "relax": "approximate", "paint": "implicit", "cause": "approximate"}
 
 
-def laplace(x: Tensor) -> tuple[Tensor, Tensor]:
-    return x.median(), (x - x.median()).abs().mean()
+TABLE = {"KL of b": 0.3, "entropy": 1.6, "best": -1.6}
 
 
 def network(
@@ -45,13 +46,59 @@ def scan() -> float:
     return max((s / 100 for s in range(5, 101)), key=_held_out_likelihood)
 
 
+def smudge(held_out: object = 0.28, training: object = 0.05) -> dict[str, object]:
+    return {"held-out": held_out, "training": training}
+
+
+def nearer(
+    fair: Callable[..., int] = min,
+    share: Callable[[Tensor, Tensor], Any] = lambda near, far: (near < far).double().mean(),
+    nearest: Callable[[Tensor], Tensor] = lambda distance: distance.amin(dim=1),
+) -> Callable[..., Any]:
+    """Who is nearer to the seen rows, with a place for each usual mistake."""
+
+    def test(samples: Tensor, seen: Tensor, unseen: Tensor) -> Any:
+        size = fair(len(seen), len(unseen))
+        return share(*(nearest(torch.cdist(samples, rows[:size])) for rows in (seen, unseen)))
+
+    return test
+
+
+def linear(
+    less: Callable[[int], int] = lambda n: n - 1, own: float = 1.0, cross: float = 2.0
+) -> Callable[..., Any]:
+    """MMD² with the kernel x·x', with a place for each usual mistake."""
+
+    def within(x: Tensor) -> Tensor:
+        pairs = x.sum(dim=0).square().sum() - own * x.square().sum()
+        return pairs / (len(x) * less(len(x)))
+
+    return lambda x, y: within(x) + within(y) - cross * x.mean(dim=0) @ y.mean(dim=0)
+
+
+def in_place(x: Tensor, y: Tensor) -> Tensor:
+    x -= y.mean(dim=0)
+    y -= y.mean(dim=0)
+    return linear()(x, y)
+
+
 RIGHT = [
     ("01.1", KINDS),
     ("01.2", math.log(100)),
     ("01.2", 4.605),
     ("01.2", torch.tensor(4.605)),
-    ("01.3", laplace),
+    ("01.2", np.float32(4.6052)),
+    ("01.3", TABLE),
+    ("01.3", {"KL of b": np.float64(0.3), "entropy": Fraction(8, 5), "best": torch.tensor(-1.6)}),
     ("01.4", network()),
+    ("01.5", smudge()),
+    ("01.5", smudge(np.float64(0.28), torch.tensor(0.05))),
+    ("01.6", nearer()),
+    ("01.6", lambda *rows: nearer()(*rows).item()),
+    ("01.6", lambda *rows: np.float64(nearer()(*rows))),
+    ("01.7", linear()),
+    ("01.7", lambda x, y: float(linear()(x, y))),
+    ("01.7", in_place),  # a shift of both changes nothing; the arguments are copies
 ]
 
 WRONG = [
@@ -70,20 +117,17 @@ WRONG = [
     ("01.2", "the other sign", -math.log(100)),
     ("01.2", "a probability", 0.99),
     ("01.2", "a word", "much"),
-    ("01.3", "the mean in place of the median", lambda x: (x.mean(), (x - x.mean()).abs().mean())),
-    ("01.3", "the standard deviation", lambda x: (x.median(), x.std())),
-    (
-        "01.3",
-        "the root mean square",
-        lambda x: (x.median(), (x - x.median()).square().mean().sqrt()),
-    ),
-    (
-        "01.3",
-        "divided by n − 1",
-        lambda x: (x.median(), (x - x.median()).abs().sum() / (len(x) - 1)),
-    ),
-    ("01.3", "the median distance", lambda x: (x.median(), (x - x.median()).abs().median())),
-    ("01.3", "the place alone", lambda x: x.median()),
+    ("01.2", "several", [4.6, 4.6]),
+    ("01.3", "the sign of the difference", TABLE | {"KL of b": 1.1}, "likelier"),
+    ("01.3", "the difference", TABLE | {"KL of b": 0.4}, "a's KL is given"),
+    ("01.3", "some other number", TABLE | {"KL of b": 0.7}, "one number for both"),
+    ("01.3", "−H in place of H", TABLE | {"entropy": -1.6}, "never negative"),
+    ("01.3", "a's two numbers added", TABLE | {"entropy": 3.0}, "−H"),
+    ("01.3", "the better of the two models", TABLE | {"best": -1.9}, "at least 0"),
+    ("01.3", "no table is certain", TABLE | {"best": 0.0}, "at least 0"),
+    ("01.3", "one missing", {"KL of b": 0.3}, "keys"),
+    ("01.3", "a word", TABLE | {"best": "high"}, "best: write one number"),
+    ("01.3", "a list", [0.3, 1.6, -1.6], "dictionary"),
     ("01.4", "the slope of tanh", network(slope=lambda u: 1 - F.softplus(u) ** 2)),
     (
         "01.4",
@@ -96,11 +140,33 @@ WRONG = [
     ("01.4", "the sum in place of the mean", network(mean=False)),
     ("01.4", "in the other order", lambda *weights: network()(*weights)[::-1]),
     ("01.4", "half of them", lambda *weights: network()(*weights)[:2]),
-    ("01.5", "the training digits' choice", 0.05),
-    ("01.5", "the largest", 1.0),
-    ("01.5", "no smudge", 0.0),
-    ("01.5", "too little", 0.2),
-    ("01.5", "words", "0.3 or so"),
+    ("01.5", "the training digits' choice for both", smudge(0.05), "more noise"),
+    ("01.5", "the held-out choice for both", smudge(training=0.28), "middle of its own"),
+    ("01.5", "the largest", smudge(1.0), "less noise"),
+    ("01.5", "no smudge", smudge(0.0), "between"),
+    ("01.5", "too little", smudge(0.2), "more noise"),
+    ("01.5", "a list", [0.28, 0.05], "dictionary"),
+    ("01.5", "several", smudge([0.28, 0.27]), "one number"),
+    ("01.5", "words", smudge("0.3 or so"), "one number"),
+    ("01.6", "all of both", nearer(fair=max), "chance"),
+    (
+        "01.6",
+        "the seen side never cut",
+        lambda x, s, u: nearer(fair=max)(x, s, u[: len(s)]),
+        "seen",
+    ),
+    ("01.6", "the unseen", nearer(share=lambda a, b: (a > b).double().mean()), "Smudged copies"),
+    ("01.6", "a count", nearer(share=lambda a, b: (a < b).sum()), "share"),
+    ("01.6", "one answer each", nearer(share=lambda a, b: (a < b).double()), "one number"),
+    ("01.6", "by the mean distance", nearer(nearest=lambda d: d.mean(dim=1)), "Smudged copies"),
+    ("01.6", "by the farthest", nearer(nearest=lambda d: d.amax(dim=1)), "Smudged copies"),
+    ("01.6", "always guilty", lambda x, s, u: 1.0, "nearest of each kind"),
+    ("01.7", "a point as its own neighbour", linear(less=lambda n: n, own=0.0), "own neighbour"),
+    ("01.7", "divided by n²", linear(less=lambda n: n), "pairs of different"),
+    ("01.7", "the diagonal left in", linear(own=0.0), "pairs of different"),
+    ("01.7", "the cross term once", linear(cross=1.0), "pairs of different"),
+    ("01.7", "the cross term added", linear(cross=-2.0), "pairs of different"),
+    ("01.7", "a number for each coordinate", lambda x, y: x.mean(0) - y.mean(0), "one number"),
 ]
 
 test_right_answers, test_wrong_answers, test_stubs = exercise_tests(RIGHT, WRONG)
@@ -108,7 +174,7 @@ test_right_answers, test_wrong_answers, test_stubs = exercise_tests(RIGHT, WRONG
 
 def test_the_best_smudge_is_inside_and_only_its_neighbourhood_is_right() -> None:
     best = scan()
-    exercise("01.5", best)
+    exercise("01.5", smudge(best))
     for other in (best - 0.02, best + 0.02):
         with pytest.raises(Wrong):
-            exercise("01.5", other)
+            exercise("01.5", smudge(other))

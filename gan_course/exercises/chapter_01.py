@@ -40,29 +40,42 @@ def family(answer: object) -> None:
 @specification("01.2")
 def ruined_model(answer: object) -> None:
     """Since q ≥ p / 100, log q ≥ log p − log 100; no smaller c will do."""
-    if isinstance(answer, int | float | Tensor) and float(answer) < 0:
+    expect("c is one number, in nats.", answer, 0, atol=math.inf)
+    if float(torch.as_tensor(answer, dtype=torch.float64)) < 0:
         raise Wrong("c is a loss in nats: it is subtracted, so it is positive.")
     hint = "Leave out r: q(x) ≥ 0.01 p(x). Take logarithms of both sides, in nats."
     expect(hint, answer, math.log(100), atol=0.01)
 
 
 @specification("01.3")
-def laplace(answer: Callable[[Tensor], Any]) -> None:
-    """The median, and the mean absolute deviation from it."""
-    x = torch.empty(201, dtype=torch.float64)
-    x.exponential_(generator=Generator().manual_seed(0))  # skewed: mean and median differ
-    for data in (x, 3 * x - 7, torch.tensor([5.0, 1.0, 1.5], dtype=torch.float64)):
-        m, s = _two(call(answer, data))
-        best = data.median()
-        expect("m: the sum of |x − m| is flat where as many lie above m as below", m, best)
-        spread = (data - best).abs().mean()
-        expect("s: set the derivative of −log s − mean|x − m| / s to zero", s, spread)
+def one_table(answer: object) -> None:
+    """KL + mean log-likelihood = −H: −1.6 nats for both models."""
+    found = _values(answer, "KL of b", "entropy", "best")
+    if math.isclose(found["KL of b"], 1.1, abs_tol=0.005):
+        raise Wrong("KL of b: the likelier model is the nearer one. Which of the two is likelier?")
+    if math.isclose(found["KL of b"], 0.4, abs_tol=0.005):
+        raise Wrong("KL of b: 0.4 is by how much the two differ; a's KL is given.")
+    expect(
+        "KL of b: KL + mean log-likelihood is one number for both.", found["KL of b"], 0.3, 0.005
+    )
+    if found["entropy"] < 0:
+        raise Wrong("The entropy of a table is never negative: mind the sign of −H.")
+    expect(
+        "entropy: KL + mean log-likelihood = −H, with a's numbers.", found["entropy"], 1.6, 0.005
+    )
+    hint = "best: a KL is at least 0. What is left of the sum if it is 0?"
+    expect(hint, found["best"], -1.6, 0.005)
 
 
-def _two(answer: object) -> tuple[object, object]:
-    if not isinstance(answer, tuple | list) or len(answer) != 2:
-        raise Wrong("Return two numbers, m and s.")
-    return answer[0], answer[1]
+def _values(answer: object, *keys: str) -> dict[str, float]:
+    """A dictionary's numbers, of any type that means one."""
+    if not isinstance(answer, Mapping) or set(answer) != set(keys):
+        raise Wrong(f"The answer is a dictionary with the keys {', '.join(keys)}.")
+    if any(value is ... for value in answer.values()):
+        raise Open
+    for key in keys:
+        expect(f"{key}: write one number.", answer[key], 0, atol=math.inf)
+    return {key: float(torch.as_tensor(answer[key], dtype=torch.float64)) for key in keys}
 
 
 @specification("01.4")
@@ -77,14 +90,14 @@ def softplus_backward(answer: Callable[..., Any]) -> None:
     weights = [weight.clone().requires_grad_() for weight in (W1, b1, w2, b2)]
     a = F.softplus(x @ weights[0] + weights[1]) @ weights[2] + weights[3]
     wanted = torch.autograd.grad((F.softplus(a) - y * a).mean(), weights)
-    found = call(answer, x, y, W1, b1, w2, b2)
+    found = call(answer, *(part.clone() for part in (x, y, W1, b1, w2, b2)))
     if not isinstance(found, tuple | list) or len(found) != 4:
         raise Wrong("Return four gradients, in the order W1, b1, w2, b2.")
     hints = {
         "b2": "is δ_a = (σ(a) − y) / n, summed over the batch",
         "w2": "is hᵀ δ_a",
-        "b1": "is δ_h, summed over the batch; the slope of softplus is σ, taken before the bend",
-        "W1": "is xᵀ δ_h",
+        "b1": "is δ_u, summed over the batch; the slope of softplus is σ, taken before the bend",
+        "W1": "is xᵀ δ_u",
     }
     by_name = dict(zip(("W1", "b1", "w2", "b2"), zip(found, wanted, strict=True), strict=True))
     for name, hint in hints.items():  # in the order of the walk back
@@ -93,18 +106,17 @@ def softplus_backward(answer: Callable[..., Any]) -> None:
 
 @specification("01.5")
 def best_smudge(answer: object) -> None:
-    """A hundredth more or less makes the held-out digits less likely."""
-    expect("The answer is one number.", answer, answer)
-    s = float(torch.as_tensor(answer))
-    if not 0.05 <= s <= 1:
-        raise Wrong("s lies between 0.05 and 1.")
-    here = _held_out_likelihood(s)
-    for other, direction in ((s + 0.01, "more"), (s - 0.01, "less")):
-        if _held_out_likelihood(other) > here:
-            raise Wrong(
-                f"A little {direction} noise makes the held-out digits more likely. "
-                "(The training digits have another favourite: a copy without any.)"
-            )
+    """The held-out digits choose the best hundredth, the training digits the least noise."""
+    found = _values(answer, "held-out", "training")
+    for name, s in found.items():
+        if not 0.05 <= s <= 1:
+            raise Wrong(f"{name}: s lies between 0.05 and 1.")
+    here = _held_out_likelihood(found["held-out"])
+    for step, direction in ((0.01, "more"), (-0.01, "less")):
+        if _held_out_likelihood(found["held-out"] + step) > here:
+            raise Wrong(f"A little {direction} noise makes the held-out digits more likely.")
+    hint = "training: each of these digits sits in the middle of its own component. Narrow it."
+    expect(hint, found["training"], 0.05, atol=0.005)
 
 
 def _held_out_likelihood(s: float) -> float:
@@ -120,3 +132,56 @@ def _squared_distances() -> Tensor:
     shuffled = torch.randperm(len(pixels), generator=Generator().manual_seed(0))
     train, held = pixels[shuffled[:1000]], pixels[shuffled[1000:]]
     return torch.cdist(held, train).square()
+
+
+@specification("01.6")
+def nearer_to_seen(answer: Callable[[Tensor, Tensor, Tensor], Any]) -> None:
+    """The share of nearest neighbours among the seen rows, with as many unseen ones."""
+    draw = Generator().manual_seed(0)
+    rows = torch.randn(200, 3, generator=draw, dtype=torch.float64)
+    new = torch.randn(40, 3, generator=draw, dtype=torch.float64)
+    seen, unseen = rows[:60], rows[60:120]
+    copies = seen[:30] + 0.01 * new[:30]
+    share = call(answer, copies.clone(), seen.clone(), unseen.clone())
+    expect("Return one number, a share from 0 to 1.", share, 0.5, atol=0.5)
+    expect("Smudged copies of seen rows: all are nearer to the seen.", share, 1.0, 0.05)
+    for size in (60, 140):  # alone, and with more unseen rows than seen ones
+        wanted = _share_nearer(new, seen, rows[60 : 60 + size])
+        found = call(answer, new.clone(), seen.clone(), rows[60 : 60 + size].clone())
+        hint = "For each sample, the nearest of each kind decides, by distance; then the share."
+        if size > 60:
+            hint = "More rows come nearer by chance: of each kind take as many as of the rarer one."
+        expect(hint, found, wanted)
+    found = call(answer, new.clone(), rows[60:].clone(), seen.clone())
+    hint = "There may be more seen rows than unseen ones, too: then cut the seen."
+    expect(hint, found, _share_nearer(new, rows[60:120], seen))
+
+
+def _share_nearer(samples: Tensor, seen: Tensor, unseen: Tensor) -> Tensor:
+    fair = min(len(seen), len(unseen))
+    near, far = (torch.cdist(samples, rows[:fair]).amin(dim=1) for rows in (seen, unseen))
+    return (near < far).double().mean()
+
+
+@specification("01.7")
+def mmd2_linear(answer: Callable[[Tensor, Tensor], Any]) -> None:
+    """The unbiased MMD² of the kernel x·x'."""
+    draw = Generator().manual_seed(0)
+    x = torch.randn(7, 2, generator=draw, dtype=torch.float64)
+    y = 1 + 2 * torch.randn(5, 2, generator=draw, dtype=torch.float64)
+    found = call(answer, x.clone(), y.clone())
+    expect("Return one number.", found, 0, atol=math.inf)
+    if torch.allclose(torch.as_tensor(found).double(), _gap(x, y), atol=1e-9):
+        raise Wrong("|x̄ − ȳ|² counts each point as its own neighbour: leave those pairs out.")
+    hint = "The sum over pairs of different points is |Σ x|² − Σ |x|², of n (n − 1) pairs."
+    expect(hint, found, _pairwise(x, y), atol=1e-9)
+
+
+def _gap(x: Tensor, y: Tensor) -> Tensor:
+    return (x.mean(dim=0) - y.mean(dim=0)).square().sum()
+
+
+def _pairwise(x: Tensor, y: Tensor) -> Tensor:
+    """By the definition, with the table of all pairs."""
+    within = [(a @ a.T).fill_diagonal_(0).sum() / (len(a) * (len(a) - 1)) for a in (x, y)]
+    return within[0] + within[1] - 2 * (x @ y.T).mean()
