@@ -185,6 +185,11 @@ def gpu(rest: list[str]) -> None:
     )
 
 
+def soak(rest: list[str]) -> None:
+    """Interrupt trainings and kill savers, hundreds of times; note what was lost."""
+    run([python(), "benchmarks/soak.py", *rest])
+
+
 def lint(rest: list[str]) -> None:
     """Check style and types: ruff and mypy."""
     interpreter = python("test")
@@ -216,6 +221,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "figures": figures,
     "bench": bench,
     "gpu": gpu,
+    "soak": soak,
     "lint": lint,
     "clean": clean,
 }

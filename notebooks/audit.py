@@ -24,9 +24,9 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import nbformat
-import prose
 
 import build
+import prose
 from gan_course import checks
 from gan_course.checks import NUMBER, Quoted, Record
 
