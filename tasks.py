@@ -136,10 +136,31 @@ def lab(rest: list[str]) -> None:
 
 
 def test(rest: list[str]) -> None:
-    """Run every test, the notebooks and the style checks included."""
+    """Run every test, notebooks and style included; --quick: the daily part; 03: one chapter's."""
+    chapters = [word for word in rest if word.isdecimal() and len(word) == 2]
+    rest = [word for word in rest if word not in chapters]
+    if chapters:
+        for chapter in chapters:
+            _test_chapter(chapter, rest)
+        return
     chosen = any((ROOT / word.split("::")[0]).exists() for word in rest)
-    places = [] if chosen else ["tests", "notebooks"]
+    places = [] if chosen else ["tests"] if "--quick" in rest else ["tests", "notebooks"]
     run([python("book", "test"), "-m", "pytest", *NBVAL, *places, *rest])
+
+
+def _test_chapter(chapter: str, rest: Sequence[str]) -> None:
+    """Build a chapter if its source has changed, and check all that is said of it."""
+    built = sorted((ROOT / "notebooks").glob(f"**/{chapter}_*.ipynb"))
+    sources = [*(ROOT / "notebooks/source").glob(f"{chapter}_*.md")]
+    if not sources:
+        sys.exit(f"There is no chapter {chapter}: no notebooks/source/{chapter}_*.md.")
+    interpreter = python("book", "test")
+    run([interpreter, "notebooks/build.py", chapter])
+    run([interpreter, "-m", "ruff", "check", *map(str, built)])
+    run([interpreter, "-m", "ruff", "format", "--check", *map(str, built)])
+    tests = [f"tests/test_chapter_{chapter}.py", "tests/test_prose.py"]
+    named = f"{sources[0].stem} or chapter_{chapter}"  # of the prose's tests, this chapter's
+    run([interpreter, "-m", "pytest", *NBVAL, *map(str, built), *tests, "-k", named, *rest])
 
 
 NBVAL = [
@@ -174,6 +195,11 @@ def figures(rest: list[str]) -> None:
 def bench(rest: list[str]) -> None:
     """Measure the speed; --jax adds a contender (and installs it)."""
     run([python(*(["bench"] if "--jax" in rest else [])), "benchmarks/run.py", *rest])
+
+
+def mutants(rest: list[str]) -> None:
+    """Change the course in 160 places, one by one: do the tests notice? --only losses metrics."""
+    run([python("book", "test"), "tests/mutants.py", *rest])
 
 
 def gpu(rest: list[str]) -> None:
@@ -220,6 +246,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "book": book,
     "figures": figures,
     "bench": bench,
+    "mutants": mutants,
     "gpu": gpu,
     "soak": soak,
     "lint": lint,

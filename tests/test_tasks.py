@@ -209,6 +209,40 @@ def test_all_tests_run_unless_some_are_chosen(started: list[list[str]]) -> None:
     assert started[0][-3:] == ["tests", "notebooks", "-x"]
     assert "notebooks" not in started[1]
     assert "--nbval" in started[0]
+    tasks.test(["--quick"])
+    assert started[2][-2:] == ["tests", "--quick"]
+
+
+def test_one_chapter_is_checked_by_one_command(started: list[list[str]]) -> None:
+    tasks.test(["03", "-x"])
+    build, check, form, test = (command[1:] for command in started)
+    assert build == ["notebooks/build.py", "03"]
+    notebooks = [word for word in test if word.endswith(".ipynb")]
+    names = [path.relative_to(ROOT).as_posix() for path in map(Path, notebooks)]
+    chapter, solutions = (name.rpartition("/")[0] for name in names)
+    assert (chapter, solutions) == ("notebooks", "notebooks/solutions")
+    assert check[2:] == ["check", *notebooks] and form[2:] == ["format", "--check", *notebooks]
+    assert "--nbval" in test and "tests/test_chapter_03.py" in test and test[-1] == "-x"
+    with pytest.raises(SystemExit, match="no chapter 77"):
+        tasks.test(["77"])
+
+
+QUICK = """
+import pytest
+@pytest.mark.slow
+def test_slow(): pass
+@pytest.mark.browser
+def test_browser(): pass
+def test_short(): pass
+"""
+
+
+def test_quick_leaves_out_what_is_slow(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nmarkers = slow\n    browser")
+    pytester.makeconftest((ROOT / "conftest.py").read_text(encoding="utf-8"))
+    pytester.makepyfile(QUICK)
+    pytester.runpytest_subprocess("--quick").assert_outcomes(passed=1, deselected=2)
+    pytester.runpytest_subprocess().assert_outcomes(passed=3)
 
 
 def test_one_thread_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
