@@ -279,6 +279,7 @@ class Drawn(dict[str | int, tuple[Array, Array]]):
         title: above the axes.
         xlabel: below it.
         ylabel: at its left.
+        panel: which of its figure's axes it is, from 0, in the order of reading.
         xticks: the words at the ticks below it, for example names; empty for plain numbers.
         yticks: the words at its left.
         images: the values of each image and heat map, as drawn from the first row on.
@@ -289,6 +290,7 @@ class Drawn(dict[str | int, tuple[Array, Array]]):
         from matplotlib.collections import QuadMesh  # noqa: PLC0415  # slow, and rarely needed
 
         self.title, self.xlabel, self.ylabel = ax.get_title(), ax.get_xlabel(), ax.get_ylabel()
+        self.panel = sorted(ax.figure.axes, key=_place).index(ax)
         self.xticks, self.yticks = _words(ax.xaxis), _words(ax.yaxis)
         maps = [*ax.images, *(part for part in ax.collections if isinstance(part, QuadMesh))]
         self.images = [
@@ -343,6 +345,12 @@ def _colour(artist: Any) -> str:
         if len(several := np.atleast_2d(found)) and several.size:
             return to_hex(several[0])
     return ""
+
+
+def _place(ax: Axes) -> tuple[float, float]:
+    """Where an axes stands, in the order of reading: by rows, then from left to right."""
+    corner = ax.get_position(original=True)
+    return -round(corner.y1, 2), round(corner.x0, 2)
 
 
 def _words(axis: Axis) -> list[str]:

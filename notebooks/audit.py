@@ -5,9 +5,8 @@
   is typed by hand counts as not noticed.
 - **Checks**, with ``--run``: the chapter is executed, and each check is asked how far its value was
   from the bound, and what else it would have let pass.
-
-Faults of meaning (a sign in a formula, two legends exchanged) are planted by
-``tests/test_planted_chapters.py``.
+- **Figures**, with ``--run``: in each, two labels are exchanged, two titles, two panels, the words
+  at the ticks. Does a check of the same section notice?
 """
 
 from __future__ import annotations
@@ -17,13 +16,19 @@ import contextlib
 import io
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import nbformat
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 import build
 import prose
@@ -34,6 +39,7 @@ KINDS = ("decimal", "percentage", "x of y", "a ± b", "count", "other")
 SHIFTS = (-2, -1, 1, 2)  # units of the last digit
 FLOOR = 0.97  # of the shifts, noticed
 FRAGILE = 0.2  # of the tolerance, left
+LONGEST = 30  # seconds for the rest of a section
 
 
 # --- Numbers -----------------------------------------------------------------------------
@@ -156,12 +162,14 @@ class Run:
     Attributes:
         names: the chapter's names so far.
         failures: line and message of each cell that failed.
+        line: of the cell executed last, its first.
     """
 
     def __init__(self, source: Path) -> None:
         self.source = source
         self.names: dict[str, Any] = {"__name__": "__main__"}
         self.failures: list[tuple[int, str]] = []
+        self.line = 0
         self._text = source.read_text(encoding="utf-8")
         self._from = 0
 
@@ -174,16 +182,15 @@ class Run:
 
     def cell(self, code: str) -> None:
         """Execute a cell; keep what goes wrong."""
-        import matplotlib.pyplot as plt  # noqa: PLC0415
-
+        plt.close("all")
         tree = ast.parse(code, self.source.name)
         line = self._line(code)
+        self.line = line + 1
         ast.increment_lineno(tree, line)
         try:
             exec(compile(tree, self.source.name, "exec"), self.names)
         except Exception as error:  # whatever it is, it is told
             self.failures.append((line + 1, f"{type(error).__name__}: {error}"))
-        plt.close("all")
 
     def numbers(self, said: Mapping[str, str]) -> None:
         """Recompute the numbers that a section's text states."""
@@ -203,8 +210,6 @@ class Run:
 @contextlib.contextmanager
 def at_home() -> Iterator[None]:
     """As the chapters run: in their folder, without bars, figures for nobody."""
-    import matplotlib as mpl  # noqa: PLC0415
-
     before = Path.cwd()
     os.environ["TQDM_DISABLE"] = "1"
     mpl.use("Agg")
@@ -212,6 +217,7 @@ def at_home() -> Iterator[None]:
     try:
         yield
     finally:
+        plt.close("all")
         os.chdir(before)
 
 
@@ -219,6 +225,7 @@ def run(
     source: Path,
     wanted: Callable[[str], bool] = lambda heading: True,
     said: Mapping[int, Mapping[str, str]] = MappingProxyType({}),
+    watch: Callable[[Run, int], None] = lambda chapter, index: None,
 ) -> Run:
     """Execute a chapter.
 
@@ -226,12 +233,13 @@ def run(
         source: its Markdown.
         wanted: of a section's heading, whether to execute it; the set-up always is.
         said: what the page states, by section; see :func:`on_page`.
+        watch: called after each cell of code with its index, its figures still open.
     """
     chapter = Run(source)
     cells = build.chapter(source).cells
     heading = ""
     with at_home(), contextlib.redirect_stdout(io.StringIO()):
-        for section, cell in zip(build._sections(cells), cells, strict=True):
+        for index, (section, cell) in enumerate(zip(build._sections(cells), cells, strict=True)):
             if cell.cell_type == "markdown":
                 first = cell.source.splitlines()[0]
                 heading = first[3:].strip() if first.startswith("## ") else heading
@@ -240,6 +248,7 @@ def run(
                     chapter.numbers(said.get(section, {}))
             elif "setup" in build._tags(cell) or wanted(heading):
                 chapter.cell(cell.source)
+                watch(chapter, index)
     return chapter
 
 
@@ -253,14 +262,114 @@ def flags(record: Record) -> list[str]:
     return found
 
 
-def judged(source: Path) -> tuple[Run, list[tuple[Record, int]]]:
-    """A chapter's checks, each with its line."""
+class Exchanged(NamedTuple):
+    """A fault planted into a figure, where, and whether a check noticed."""
+
+    line: int
+    fault: str
+    noticed: bool
+
+
+def judged(source: Path) -> tuple[Run, list[tuple[Record, int]], list[Exchanged]]:
+    """A chapter executed, its checks with their lines, and the faults planted into its figures."""
     before, checks.RECORDS = checks.RECORDS, Located()
+    cells: list[Any] = build.chapter(source).cells
+    sections, found = build._sections(cells), list[Exchanged]()
+
+    def watch(chapter: Run, index: int) -> None:
+        following = zip(cells[index + 1 :], sections[index + 1 :], strict=True)
+        after = [cell for cell, section in following if section == sections[index]]
+        caption = after[0].source if after and after[0].cell_type == "markdown" else ""
+        rest = [cell.source for cell in after if has_checks(cell)]
+        for number in plt.get_fignums():
+            for fault, exchange in exchanges(plt.figure(number), caption):
+                noticed = in_a_fork(chapter, exchange, rest)
+                found.append(Exchanged(chapter.line, fault, noticed))
+
     try:
-        chapter = run(source, said=on_page(source))
-        return chapter, [*checks.RECORDS]
+        chapter = run(source, said=on_page(source), watch=watch)
+        return chapter, [*checks.RECORDS], found
     finally:
         checks.RECORDS = before
+
+
+def has_checks(cell: Any) -> bool:
+    """Whether a cell is code of the chapter's own that checks something."""
+    return cell.cell_type == "code" and "check(" in cell.source
+
+
+# --- Figures -----------------------------------------------------------------------------
+
+
+def exchanges(figure: Figure, caption: str) -> Iterator[tuple[str, Callable[[], None]]]:
+    """What can be exchanged in a figure so that it says something else, each with its act."""
+    for ax in figure.axes:
+        parts: tuple[Any, ...] = (*ax.lines, *ax.containers, *ax.collections, *ax.patches)
+        named = [part for part in parts if not str(part.get_label() or "_").startswith("_")]
+        if len(named) > 1 and (ax.get_legend() or figure.legends):
+            one, other = named[0], named[-1]
+            yield (
+                f"labels {one.get_label()!r} and {other.get_label()!r} exchanged",
+                partial(exchange_labels, ax, one, other),
+            )
+        for axis in (ax.xaxis, ax.yaxis):
+            words = checks._words(axis)
+            if len(words) > 1 and any(re.search("[a-zA-Z]", word) for word in words):
+                yield f"words {words} reversed", partial(reverse_words, ax, axis)
+    titled = [ax for ax in figure.axes if ax.get_title()]
+    if len({ax.get_title() for ax in titled}) > 1:
+        one, other = titled[0], titled[-1]
+        yield (
+            f"titles {one.get_title()!r} and {other.get_title()!r} exchanged",
+            partial(exchange_titles, one, other),
+        )
+    if len(figure.axes) > 1 and re.search(r"\b([Ll]eft|[Rr]ight|[Uu]pper|[Ll]ower)\b", caption):
+        yield "first and last panel exchanged", partial(exchange_panels, figure)
+
+
+def exchange_labels(ax: Axes, one: Any, other: Any) -> None:
+    """Give each of two artists the other's label, in the legend, too."""
+    words = {one.get_label(): other.get_label(), other.get_label(): one.get_label()}
+    for part in (one, other):
+        part.set_label(words[part.get_label()])
+    for text in legend.get_texts() if (legend := ax.get_legend()) else []:
+        text.set_text(words.get(text.get_text(), text.get_text()))
+
+
+def reverse_words(ax: Axes, axis: Any) -> None:
+    """Write the words at the ticks in reverse order."""
+    axis.set_ticks(axis.get_ticklocs(), checks._words(axis)[::-1])
+
+
+def exchange_titles(one: Axes, other: Axes) -> None:
+    """Give each of two panels the other's title."""
+    first = one.get_title()
+    one.set_title(other.get_title())
+    other.set_title(first)
+
+
+def exchange_panels(figure: Figure) -> None:
+    """Let the first and the last panel change places."""
+    one, other = figure.axes[0], figure.axes[-1]
+    here, there = one.get_position(original=True), other.get_position(original=True)
+    one.set_position(there)
+    other.set_position(here)
+
+
+def in_a_fork(chapter: Run, act: Callable[[], None], rest: Sequence[str]) -> bool:
+    """Whether a check in the rest of a section fails after an act, in a copy of the process."""
+    child = os.fork()
+    if child:
+        return bool(os.waitpid(child, 0)[1])
+    signal.alarm(LONGEST)  # ends the copy, which counts as not noticed
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+    act()
+    for code in rest:
+        before = len(chapter.failures)
+        chapter.cell(code)
+        if any("AssertionError: ✗" in problem for _, problem in chapter.failures[before:]):
+            os._exit(1)
+    os._exit(0)
 
 
 # --- Telling -----------------------------------------------------------------------------
@@ -284,7 +393,7 @@ def tell_numbers(sources: Sequence[Path]) -> None:
 
 def tell_checks(source: Path) -> None:
     """Execute a chapter, and print what its checks would let pass."""
-    chapter, records = judged(source)
+    chapter, records, exchanged = judged(source)
     print(f"\n{source.name}: {len(records)} checks held, {len(chapter.failures)} cells failed")
     for line, problem in chapter.failures:
         print(f"  {source.name}:{line}: {problem[:300]}")
@@ -302,6 +411,10 @@ def tell_checks(source: Path) -> None:
     ]
     if rows:
         print(table([["  where", "slack", "value", "flag", "claim"], *rows]))
+
+    unseen = [f"  {source.name}:{e.line}: {e.fault}" for e in exchanged if not e.noticed]
+    print(f"  figures: {len(exchanged)} faults planted, {len(exchanged) - len(unseen)} noticed")
+    print("\n".join(unseen))
 
 
 def main(chapters: Sequence[str] = (), execute: bool = False) -> None:

@@ -153,13 +153,13 @@ def write_page(source: Path, digits: str) -> None:
 
 def test_a_number_that_is_not_right_any_more_is_told(source: Path):
     write_page(source, "0.4 ← 0.4")
-    chapter, _ = audit.judged(source)
+    chapter, *_ = audit.judged(source)
     assert (18, "{=x:.1f}: stated 0.4, measured 0.3, tolerance 0.075") in chapter.failures
 
 
 def test_a_chapter_is_executed_and_its_checks_have_their_lines(source: Path):
     write_page(source, "0.3 ← 0.3")
-    chapter, records = audit.judged(source)
+    chapter, records, _ = audit.judged(source)
     assert [(record.claim, line) for record, line in records] == [
         ("it is 0.2", 23),
         ("it is 0.3", 24),

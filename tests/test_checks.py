@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -294,6 +295,17 @@ def test_images_and_heat_maps_are_found(ax: Axes):
     image, mesh = drawn(ax).images
     assert image.tolist() == [[1, 2], [3, 4]]
     assert mesh.ravel()[:3].tolist() == [5, 6, 7] and np.isnan(mesh.ravel()[3])
+
+
+def test_a_panel_is_known_by_its_place():
+    figure, axes = plt.subplots(2, 2)
+    assert [drawn(ax).panel for ax in axes.flat] == [0, 1, 2, 3]
+    left, right = axes[0]
+    here, there = left.get_subplotspec(), right.get_subplotspec()
+    left.set_subplotspec(there)
+    right.set_subplotspec(here)
+    assert [drawn(ax).panel for ax in axes.flat] == [1, 0, 2, 3]
+    plt.close(figure)
 
 
 def test_one_label_twice_is_refused(ax: Axes):

@@ -6,6 +6,9 @@ answer and raises :class:`Wrong` with a hint when it is not right. The chapters 
 
 A specification is written once and used three ways: in the reader's notebook,
 in the solutions notebook, and in the tests, which feed it wrong answers.
+
+Whatever means a number is one: NumPy's, a tensor of one element, a fraction. Functions get
+copies of what they are fed, and must leave them as they were.
 """
 
 from __future__ import annotations
@@ -13,10 +16,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable
-from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 Specification = Callable[[Any], None]
 
@@ -44,39 +48,122 @@ def specification(key: str) -> Callable[[Specification], Specification]:
 
 
 def call(answer: Callable[..., Any], *arguments: Any) -> Any:
-    """Call the reader's function; a body that is still ``...`` counts as open."""
+    """Call the reader's function with copies; a body that is still ``...`` counts as open.
+
+    Raises:
+        Open: there is no result yet.
+        Wrong: it is no function, or it has changed one of its arguments.
+    """
     if not callable(answer):
         raise Wrong(f"A function was expected, not {answer!r}.")
-    result = answer(*arguments)
+    copies = [_copy(argument) for argument in arguments]
+    result = answer(*copies)
     if result is None or result is ...:
         raise Open
+    for position, (given, copied) in enumerate(zip(arguments, copies, strict=True), 1):
+        if not _unchanged(given, copied):
+            raise Wrong(
+                f"The function changes its argument number {position} in place, and the caller "
+                "still needs it: compute a new one."
+            )
     return result
 
 
+def _copy(argument: Any) -> Any:
+    if isinstance(argument, Tensor):
+        return argument.clone()  # gradients flow through it
+    return argument.copy() if isinstance(argument, np.ndarray) else argument
+
+
+def _unchanged(given: Any, copied: Any) -> bool:
+    if isinstance(given, Tensor):
+        return given.shape == copied.shape and bool((given == copied).all())
+    return not isinstance(given, np.ndarray) or np.array_equal(given, copied)
+
+
 def expect(hint: str, value: object, expected: object, atol: float = 1e-5) -> None:
-    """Raise :class:`Wrong` with ``hint`` unless ``value`` agrees with ``expected``."""
+    """Raise :class:`Wrong` with ``hint`` unless ``value`` agrees with ``expected``.
+
+    Where one number is expected, an array or a tensor of one element is one.
+    """
     try:
-        measured = torch.as_tensor(value, dtype=torch.float64)
+        measured = torch.as_tensor(_plain(value), dtype=torch.float64)
         claimed = torch.as_tensor(expected, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError):
         raise Wrong(f"{hint} (a number was expected, not {value!r})") from None
+    if measured.numel() == 1 and not claimed.dim():
+        measured = measured.reshape(())
     if measured.shape != claimed.shape:
         raise Wrong(f"{hint} (shape {tuple(measured.shape)}, expected {tuple(claimed.shape)})")
     if not torch.allclose(measured, claimed, rtol=0.0, atol=atol):
         raise Wrong(hint)
 
 
+def _plain(value: Any) -> Any:
+    """A value as PyTorch takes it: fractions, decimals and SymPy's numbers as floats."""
+    if isinstance(value, list | tuple) and not isinstance(value, torch.Size):
+        if any(isinstance(part, Tensor | np.ndarray) for part in value):
+            return torch.stack([torch.as_tensor(_plain(part)).double() for part in value])
+        return [_plain(part) for part in value]
+    if isinstance(value, Tensor):
+        return value.detach()
+    if isinstance(value, np.ndarray | np.generic | str | bytes) or not hasattr(value, "__float__"):
+        return value
+    return float(value)
+
+
+def number(answer: object, what: str) -> float:
+    """An answer as a float, of any type that means one number.
+
+    Raises:
+        Wrong: it is no number; ``what`` says what was asked for.
+    """
+    try:
+        found = torch.as_tensor(_plain(answer), dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        raise Wrong(f"{what} is a number, not {answer!r}") from None
+    if isinstance(answer, bool | np.bool_) or found.numel() != 1:
+        raise Wrong(f"{what} is a number, not {answer!r}")
+    return float(found)
+
+
 def whole_number(answer: object, what: str) -> int:
-    """An answer as an int: of any type that means a whole number, NumPy's or a tensor of one, too.
+    """An answer as an int, of any type that means a whole number.
 
     Raises:
         Wrong: it is no whole number; ``what`` says what was asked for.
     """
-    if isinstance(answer, torch.Tensor) and answer.numel() == 1:
-        answer = answer.item()
-    if isinstance(answer, bool) or not isinstance(answer, Real) or float(answer) % 1:
+    found = number(answer, what)
+    if found % 1:  # NaN and infinities, too
         raise Wrong(f"{what} is a whole number, not {answer!r}")
-    return int(float(answer))
+    return int(found)
+
+
+def truth(answer: object, what: str) -> bool:
+    """An answer as True or False, NumPy's and PyTorch's, too.
+
+    Raises:
+        Wrong: it is neither; ``what`` says what was asked for.
+    """
+    found = answer.tolist() if isinstance(answer, Tensor | np.ndarray | np.generic) else answer
+    if not isinstance(found, bool):
+        raise Wrong(f"{what}: answer True or False, not {answer!r}")
+    return found
+
+
+def several(answer: Any, count: int, what: str) -> list[Any]:
+    """An answer's parts: of a tuple, a list, an array or a tensor.
+
+    Raises:
+        Wrong: there are not ``count`` of them; ``what`` names them.
+    """
+    try:
+        parts = [] if isinstance(answer, str | dict | set) else list(answer)
+    except TypeError:
+        parts = []
+    if len(parts) != count:
+        raise Wrong(f"{what} were expected, not {answer!r}")
+    return parts
 
 
 def _find(key: str) -> Specification:
@@ -112,4 +199,15 @@ def exercise(key: str, answer: object) -> None:
     print(f"✓ Exercise {key}: right.")
 
 
-__all__ = ["Open", "Wrong", "call", "exercise", "expect", "specification", "whole_number"]
+__all__ = [
+    "Open",
+    "Wrong",
+    "call",
+    "exercise",
+    "expect",
+    "number",
+    "several",
+    "specification",
+    "truth",
+    "whole_number",
+]
