@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import re
 
 import numpy as np
 import pandas as pd
 import pytest
+import sympy as sp
 import torch
 from tools import ROOT, exercise_tests, load
 from torch import Tensor
@@ -108,13 +108,12 @@ def test_a_whole_number_of_any_type_is_whole(kind: type, capsys: pytest.CaptureF
 @pytest.mark.parametrize(("K", "eta"), [(3, 4.0), (4, 5.0), (8, 0.3)])
 def test_the_boxed_bound_is_where_a_round_is_neutral(K: int, eta: float):
     """The formula that the chapter displays, against the eigenvalues of a round."""
-    text = (ROOT / "notebooks/source/07_mode_collapse.md").read_text(encoding="utf-8")
-    (above, below) = re.search(r"\\boxed\{\\; g.*\\frac\{(.*?)\}\{(.*?)\}", text).groups()
-    python = [
-        re.sub(r"(?<=[\w]) (?=[A-Za-z])", "*", f.replace(r"\eta", "eta")) for f in (above, below)
-    ]
-    bound, square = (eval(f.replace("^", "**"), {"K": K, "eta": eta}) for f in python)
-    g = bound / square
+    names = sp.symbols("K eta", positive=True)
+    formula = (16 * names[0] ** 2 - 4 * names[0] * names[1]) / names[1] ** 2
+    page = json.loads((ROOT / "notebooks/07_mode_collapse.ipynb").read_text(encoding="utf-8"))
+    text = "".join("".join(cell["source"]) for cell in page["cells"])
+    assert rf"\boxed{{\; g \;<\; {sp.latex(formula)} \;}}" in text
+    g = float(formula.subs(dict(zip(names, (K, eta), strict=True))))
     of_D = torch.tensor([[1, 0], [-eta / 2, 1 - eta / (2 * K)]], dtype=torch.float64)
     of_G = torch.tensor([[1, g * eta / (2 * K**2)], [0, 1]], dtype=torch.float64)
     assert torch.linalg.eigvals(of_G @ of_D).abs().max().item() == pytest.approx(1, abs=1e-6)

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
+import sympy as sp
 import torch
 
 from gan_course import exercises
-from gan_course.exercises import Open, Wrong, call, exercise, expect, specification
+from gan_course.exercises import (
+    Open,
+    Wrong,
+    call,
+    exercise,
+    expect,
+    number,
+    several,
+    specification,
+    truth,
+    whole_number,
+)
 
 OPEN = "○ Exercise 00.1 is open: write your answer above, then run the cell again.\n"
 
@@ -89,3 +105,85 @@ def test_a_key_is_given_once():
 def test_wrong_is_a_failed_assertion_and_open_is_not():
     assert issubclass(Wrong, AssertionError)
     assert not issubclass(Open, AssertionError)
+
+
+# --- What counts as a number, and what a function may do with its arguments ---------------
+
+WAYS = {
+    "float": float,
+    "np.float64": np.float64,
+    "np.float32": np.float32,
+    "array": lambda x: np.array([x]),
+    "tensor": torch.tensor,
+    "tensor of one": lambda x: torch.tensor([x]),
+    "parameter": lambda x: torch.nn.Parameter(torch.tensor(float(x))),
+    "fraction": Fraction,
+    "decimal": Decimal,
+    "SymPy": sp.Rational,
+}
+
+
+@pytest.mark.parametrize("way", [*WAYS.values(), int, np.int64], ids=[*WAYS, "int", "np.int64"])
+def test_whatever_means_a_number_is_one(way: Callable[..., Any]):
+    expect("six", way(6), 6)
+    expect("six of each", [float(way(6)), Fraction(7)], [6, 7])
+    assert number(way(6), "it") == 6.0
+    assert type(whole_number(way(6), "it")) is int
+    with pytest.raises(Wrong, match="seven"):
+        expect("seven", way(6), 7)
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_a_half_is_no_whole_number(way: Callable[..., Any]):
+    assert number(way(0.5), "it") == 0.5
+    with pytest.raises(Wrong, match="a size is a whole number"):
+        whole_number(way(0.5), "a size")
+
+
+@pytest.mark.parametrize(
+    "answer", ["6", None, ..., [6, 6], torch.ones(2), 1 + 1j, {}, True, np.True_, object()]
+)
+def test_what_is_no_number_is_refused(answer: object):
+    with pytest.raises(Wrong, match="a size is one number, not"):
+        number(answer, "a size")
+
+
+@pytest.mark.parametrize("answer", [math.inf, math.nan])
+def test_what_is_not_finite_is_no_whole_number(answer: float):
+    with pytest.raises(Wrong, match="a size is a whole number"):
+        whole_number(answer, "a size")
+
+
+def test_true_and_false_may_come_from_anywhere():
+    answers = [True, np.True_, torch.tensor(True), np.array(True)]
+    assert [truth(answer, "it") for answer in answers] == [True] * 4
+    for wrong in (1, 0, "True", None, torch.tensor([True, False])):
+        with pytest.raises(Wrong, match="it: answer True or False"):
+            truth(wrong, "it")
+
+
+def test_several_may_be_a_tuple_a_list_an_array_or_a_tensor():
+    for answer in ((1, 2), [1, 2], np.array([1, 2]), torch.tensor([1, 2])):
+        assert [int(part) for part in several(answer, 2, "two numbers")] == [1, 2]
+    for wrong in ((1,), [1, 2, 3], 5, "ab", {"a": 1, "b": 2}, None):
+        with pytest.raises(Wrong, match="two numbers were expected, not"):
+            several(wrong, 2, "two numbers")
+
+
+@pytest.mark.parametrize("kind", [np.ones, lambda n: torch.ones(n, dtype=torch.float64)])
+def test_a_function_gets_copies_and_leaves_them_alone(kind: Callable[[int], Any]):
+    def double_in_place(x: Any) -> Any:
+        x *= 2
+        return x
+
+    given = kind(3)
+    with pytest.raises(Wrong, match="argument number 1 in place"):
+        call(double_in_place, given)
+    assert given.tolist() == [1, 1, 1]
+    assert call(lambda x, y: x + y, given, given).tolist() == [2, 2, 2]
+
+
+def test_gradients_flow_through_the_copies():
+    x = torch.tensor(3.0, requires_grad=True)
+    (slope,) = torch.autograd.grad(call(torch.square, x), x)
+    assert slope == 6

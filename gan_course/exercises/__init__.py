@@ -121,9 +121,9 @@ def number(answer: object, what: str) -> float:
     try:
         found = torch.as_tensor(_plain(answer), dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError):
-        raise Wrong(f"{what} is a number, not {answer!r}") from None
+        raise Wrong(f"{what} is one number, not {answer!r}") from None
     if isinstance(answer, bool | np.bool_) or found.numel() != 1:
-        raise Wrong(f"{what} is a number, not {answer!r}")
+        raise Wrong(f"{what} is one number, not {answer!r}")
     return float(found)
 
 

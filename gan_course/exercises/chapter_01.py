@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from gan_course.exercises import Open, Wrong, call, expect, specification
+from gan_course.exercises import Open, Wrong, call, expect, number, several, specification
 from gan_course.images import digits
 
 FAMILY = {
@@ -40,8 +40,7 @@ def family(answer: object) -> None:
 @specification("01.2")
 def ruined_model(answer: object) -> None:
     """Since q ≥ p / 100, log q ≥ log p − log 100; no smaller c will do."""
-    expect("c is one number, in nats.", answer, 0, atol=math.inf)
-    if float(torch.as_tensor(answer, dtype=torch.float64)) < 0:
+    if number(answer, "c, in nats,") < 0:
         raise Wrong("c is a loss in nats: it is subtracted, so it is positive.")
     hint = "Leave out r: q(x) ≥ 0.01 p(x). Take logarithms of both sides, in nats."
     expect(hint, answer, math.log(100), atol=0.01)
@@ -68,14 +67,12 @@ def one_table(answer: object) -> None:
 
 
 def _values(answer: object, *keys: str) -> dict[str, float]:
-    """A dictionary's numbers, of any type that means one."""
+    """A dictionary's numbers."""
     if not isinstance(answer, Mapping) or set(answer) != set(keys):
         raise Wrong(f"The answer is a dictionary with the keys {', '.join(keys)}.")
     if any(value is ... for value in answer.values()):
         raise Open
-    for key in keys:
-        expect(f"{key}: write one number.", answer[key], 0, atol=math.inf)
-    return {key: float(torch.as_tensor(answer[key], dtype=torch.float64)) for key in keys}
+    return {key: number(answer[key], f"{key}: it") for key in keys}
 
 
 @specification("01.4")
@@ -90,16 +87,15 @@ def softplus_backward(answer: Callable[..., Any]) -> None:
     weights = [weight.clone().requires_grad_() for weight in (W1, b1, w2, b2)]
     a = F.softplus(x @ weights[0] + weights[1]) @ weights[2] + weights[3]
     wanted = torch.autograd.grad((F.softplus(a) - y * a).mean(), weights)
-    found = call(answer, *(part.clone() for part in (x, y, W1, b1, w2, b2)))
-    if not isinstance(found, tuple | list) or len(found) != 4:
-        raise Wrong("Return four gradients, in the order W1, b1, w2, b2.")
+    names = "W1", "b1", "w2", "b2"
+    found = several(call(answer, x, y, W1, b1, w2, b2), 4, f"gradients in {', '.join(names)}")
     hints = {
         "b2": "is δ_a = (σ(a) − y) / n, summed over the batch",
         "w2": "is hᵀ δ_a",
         "b1": "is δ_u, summed over the batch; the slope of softplus is σ, taken before the bend",
         "W1": "is xᵀ δ_u",
     }
-    by_name = dict(zip(("W1", "b1", "w2", "b2"), zip(found, wanted, strict=True), strict=True))
+    by_name = dict(zip(names, zip(found, wanted, strict=True), strict=True))
     for name, hint in hints.items():  # in the order of the walk back
         expect(f"The gradient in {name} {hint}.", *by_name[name], atol=1e-9)
 
@@ -142,17 +138,17 @@ def nearer_to_seen(answer: Callable[[Tensor, Tensor, Tensor], Any]) -> None:
     new = torch.randn(40, 3, generator=draw, dtype=torch.float64)
     seen, unseen = rows[:60], rows[60:120]
     copies = seen[:30] + 0.01 * new[:30]
-    share = call(answer, copies.clone(), seen.clone(), unseen.clone())
+    share = call(answer, copies, seen, unseen)
     expect("Return one number, a share from 0 to 1.", share, 0.5, atol=0.5)
     expect("Smudged copies of seen rows: all are nearer to the seen.", share, 1.0, 0.05)
     for size in (60, 140):  # alone, and with more unseen rows than seen ones
         wanted = _share_nearer(new, seen, rows[60 : 60 + size])
-        found = call(answer, new.clone(), seen.clone(), rows[60 : 60 + size].clone())
+        found = call(answer, new, seen, rows[60 : 60 + size])
         hint = "For each sample, the nearest of each kind decides, by distance; then the share."
         if size > 60:
             hint = "More rows come nearer by chance: of each kind take as many as of the rarer one."
         expect(hint, found, wanted)
-    found = call(answer, new.clone(), rows[60:].clone(), seen.clone())
+    found = call(answer, new, rows[60:], seen)
     hint = "There may be more seen rows than unseen ones, too: then cut the seen."
     expect(hint, found, _share_nearer(new, rows[60:120], seen))
 
@@ -169,9 +165,8 @@ def mmd2_linear(answer: Callable[[Tensor, Tensor], Any]) -> None:
     draw = Generator().manual_seed(0)
     x = torch.randn(7, 2, generator=draw, dtype=torch.float64)
     y = 1 + 2 * torch.randn(5, 2, generator=draw, dtype=torch.float64)
-    found = call(answer, x.clone(), y.clone())
-    expect("Return one number.", found, 0, atol=math.inf)
-    if torch.allclose(torch.as_tensor(found).double(), _gap(x, y), atol=1e-9):
+    found = number(call(answer, x, y), "MMD²")
+    if abs(found - float(_gap(x, y))) < 1e-9:
         raise Wrong("|x̄ − ȳ|² counts each point as its own neighbour: leave those pairs out.")
     hint = "The sum over pairs of different points is |Σ x|² − Σ |x|², of n (n − 1) pairs."
     expect(hint, found, _pairwise(x, y), atol=1e-9)

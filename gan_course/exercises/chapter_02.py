@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gan_course.distributions import ring
-from gan_course.exercises import Wrong, call, expect, specification
+from gan_course.exercises import Wrong, call, expect, specification, whole_number
 from gan_course.losses import cross_entropy
 from gan_course.networks import Ensemble, mlp
 from gan_course.training import Trainer
@@ -75,12 +75,7 @@ def _near(value: object, expected: Tensor) -> bool:
 @specification("02.4")
 def steps_until_the_fakes_are_caught(answer: int) -> None:
     """The first step at which the median over 16 seeds of the mean D(G(z)) is below 0.1."""
-    try:
-        steps = float(answer)
-    except (TypeError, ValueError, RuntimeError):
-        raise Wrong(f"a number of steps was expected, not {answer!r}") from None
-    if steps != int(steps):
-        raise Wrong(f"a number of steps is a whole number, not {answer!r}")
+    steps = whole_number(answer, "a number of steps")
     beliefs = _beliefs()
     first = _first_below(beliefs.median(dim=1).values)
     if steps == first:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from gan_course.exercises import Wrong, call, expect, specification
+from gan_course.exercises import Wrong, call, expect, number, several, specification
 
 # Where V(D*) of N(0, 1) against N(0, ε²) is −0.1, by quadrature.
 THICKNESS = 0.0093637
@@ -22,12 +22,8 @@ HALVED = 0.0240836
 def four_kinds_of_notes(answer: Sequence[float]) -> None:
     """p/(p + q) at four points."""
     right = torch.tensor([5 / 6, 1 / 2, 1 / 2, 0.0], dtype=torch.float64)
-    try:
-        given = torch.as_tensor(answer, dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError):
-        raise Wrong(f"four numbers were expected, in a list, not {answer!r}") from None
-    if given.shape != (4,):
-        raise Wrong(f"four numbers were expected, one for each kind, not {answer!r}")
+    shares = several(answer, 4, "four numbers, one for each kind,")
+    given = torch.tensor([number(share, "a share") for share in shares], dtype=torch.float64)
     if torch.allclose(given, 1 - right, atol=1e-2):
         raise Wrong("that is the probability of being counterfeit; D's answer is high for real")
     if bool(((given == 0) | (given == 1)).all()):
@@ -81,7 +77,7 @@ def ratio_from_smoothed_answers(answer: Callable[[Tensor, float, float], Tensor]
 @specification("03.4")
 def thickness_of_a_thin_support(answer: float) -> None:
     """The ε at which V(D*) is −0.1, to two significant digits."""
-    epsilon = _number(answer, "a thickness")
+    epsilon = number(answer, "a thickness")
     if abs(epsilon - THICKNESS**2) < 0.03 * THICKNESS**2:
         raise Wrong("that is ε²: ε is a standard deviation, not a variance")
     if abs(epsilon - HALVED) < 0.02 * HALVED:
@@ -97,7 +93,7 @@ def thickness_of_a_thin_support(answer: float) -> None:
 @specification("03.5")
 def samples_for_a_small_excess(answer: float) -> None:
     """(3 − 2h) / 0.002, within a twentieth."""
-    n = _number(answer, "a number of samples")
+    n = number(answer, "a number of samples")
     for near, hint in (
         ((3 - 2 * 0.5) / 0.002, "h is ½ only for equal densities; here it is ∫ pq/(p + q)"),
         (3 / 0.002, "take off 2h, for drawing exactly n of each kind"),
@@ -107,10 +103,3 @@ def samples_for_a_small_excess(answer: float) -> None:
         if abs(n - near) < 0.01 * near:
             raise Wrong(hint)
     expect("(k − 2h)/2n for k weights, the bias included", n, SAMPLES, 0.05 * SAMPLES)
-
-
-def _number(answer: object, what: str) -> float:
-    try:
-        return float(answer)  # type: ignore[arg-type]
-    except (TypeError, ValueError, RuntimeError):
-        raise Wrong(f"{what} is a number, not {answer!r}") from None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from gan_course.exercises import Open, Wrong, call, expect, specification
+from gan_course.exercises import Open, Wrong, call, expect, number, specification, truth
 from gan_course.theory import f_divergence
 
 # p = N(0, 1) against q = U[−1, 1]: which is infinite, and why.
@@ -31,9 +32,7 @@ def infinite_divergences(answer: object) -> None:
     if any(word is ... for word in answer.values()):
         raise Open
     for name, (infinite, reason) in INFINITE.items():
-        if answer[name] not in (True, False):
-            raise Wrong(f"{name}: answer True or False, not {answer[name]!r}.")
-        if answer[name] != infinite:
+        if truth(answer[name], name) != infinite:
             raise Wrong(f"{name} is {'infinite' if infinite else 'finite'}: {reason}.")
 
 
@@ -41,7 +40,7 @@ def infinite_divergences(answer: object) -> None:
 def bits_of_a_loss(answer: object) -> None:
     """JS = log 2 − J_D, divided by log 2 for bits."""
     nats = math.log(2) - 0.42
-    if isinstance(answer, int | float) and math.isclose(answer, nats, abs_tol=2e-3):
+    if math.isclose(number(answer, "JS"), nats, abs_tol=2e-3):
         raise Wrong("That is JS in nats: divide by log 2.")
     hint = (
         "The printed loss is a mean, J_D = −V/2, and V = 2 JS − 2 log 2. Then turn nats into bits"
@@ -80,7 +79,7 @@ def f_of_half_a_jensen_shannon(answer: Callable[[Tensor], Tensor]) -> None:
     expect(hint, value - slope * (t - 1), wanted, atol=1e-6)
     pair = Normal(0.0, 1.0), Normal(1.0, 2.0)
     by_definition = f_divergence(lambda s: s * torch.log(2 * s / (1 + s)), *pair)
-    expect(hint, f_divergence(answer, *pair), by_definition, atol=1e-6)
+    expect(hint, f_divergence(partial(call, answer), *pair), by_definition, atol=1e-6)
 
 
 @specification("04.5")

@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_course.exercises import Wrong, call, expect, specification
+from gan_course.exercises import Wrong, call, expect, number, several, specification
 
 
 @specification("05.1")
 def slopes_of_three_costs(answer: Sequence[float]) -> None:
     """Sizes D, 1 − D and D/(1 − D) at D = 0.2."""
-    expect("three sizes, in the order of the text", torch.as_tensor(answer).shape, (3,))
-    minimax, non_saturating, maximum_likelihood = (abs(float(size)) for size in answer)
+    sizes = several(answer, 3, "three sizes, in the order of the text,")
+    minimax, non_saturating, maximum_likelihood = (abs(number(s, "a size")) for s in sizes)
     expect("minimax: the derivative of softplus is σ", minimax, 0.2, 1e-3)
     expect("non-saturating: it is large where D is small", non_saturating, 0.8, 1e-3)
     expect(
@@ -48,11 +48,15 @@ def non_saturating(answer: Callable[[Tensor], Tensor]) -> None:
         torch.as_tensor(call(answer, logits)).shape,
         (3,),
     )
-    expect("not −E log D: compare with softplus(−a)", answer(logits), F.softplus(-logits).mean(-1))
+    expect(
+        "not −E log D: compare with softplus(−a)",
+        call(answer, logits),
+        F.softplus(-logits).mean(-1),
+    )
     # One logit a run, so that no other logit hides an error; 0 is the corner of max(−a, 0).
     a = torch.tensor([-1e4, -200.0, -60.0, -30.0, -20.0, -1.0, 0.0, 1.0, 20.0, 200.0, 1e4])
     leaf = a.unsqueeze(-1).requires_grad_()
-    cost = answer(leaf)
+    cost = call(answer, leaf)
     (slope,) = torch.autograd.grad(cost.sum(), leaf)
     if not bool(cost.isfinite().all()):
         raise Wrong("infinite or not a number at a large logit: never take exp of a positive one")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gan_course.dynamics import Field, bilinear, dirac, simultaneous
-from gan_course.exercises import Wrong, call, expect, specification
+from gan_course.exercises import Wrong, call, expect, specification, whole_number
 
 
 @specification("06.1")
@@ -53,11 +53,9 @@ def extragradient(answer: Callable[[Field, Tensor, float], Tensor]) -> None:
 @specification("06.4")
 def smallest_k(answer: int) -> None:
     """The fewest steps of D whose 100 rounds end within 0.0001 of rest."""
-    if isinstance(answer, bool) or not hasattr(answer, "__index__"):
-        raise Wrong(f"a number of steps is a whole number, not {answer!r}")
     expect(
         "not the smallest: alternating, 100 rounds from (−1, 1), rates 0.2, γ = 0.3; try 1, 2, …",
-        answer,
+        whole_number(answer, "a number of steps"),
         4,
         atol=0,
     )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gan_course.distributions import ring
-from gan_course.exercises import Wrong, call, expect, specification, whole_number
+from gan_course.exercises import call, expect, several, specification, whole_number
 from gan_course.metrics import mode_coverage
 
 
@@ -55,9 +55,7 @@ def count_modes(answer: Callable[[Tensor, Tensor, float], tuple[int, Tensor]]) -
     samples = torch.cat([near, between, edge.unsqueeze(0)])
     truth = mode_coverage(samples.unsqueeze(0), target.centers, 0.05)
     wide = target.centers[:1] + torch.tensor([[0.37, -0.37]])  # within 3 × 0.3 of two modes
-    result = call(answer, samples, target.centers, 0.05)
-    if not isinstance(result, tuple | list) or len(result) != 2:
-        raise Wrong(f"two things were expected, the modes and HQ, not {result!r}")
+    result = several(call(answer, samples, target.centers, 0.05), 2, "two things, modes and HQ,")
     expect(
         "a mode counts only when one of its own samples lies within three std",
         result[0],
@@ -68,7 +66,7 @@ def count_modes(answer: Callable[[Tensor, Tensor, float], tuple[int, Tensor]]) -
     of_wide = mode_coverage(wide.unsqueeze(0), target.centers, 0.3)
     expect(
         "modes so wide that they overlap: a sample belongs to the nearest one alone",
-        call(answer, wide, target.centers, 0.3)[0],
+        several(call(answer, wide, target.centers, 0.3), 2, "two things, modes and HQ,")[0],
         int(of_wide.modes),
         atol=0,
     )

@@ -8,7 +8,16 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_course.exercises import Open, Wrong, call, expect, specification, whole_number
+from gan_course.exercises import (
+    Open,
+    Wrong,
+    call,
+    expect,
+    several,
+    specification,
+    truth,
+    whole_number,
+)
 
 Array = NDArray[np.float64]
 
@@ -30,9 +39,7 @@ def what_changes(answer: dict[str, object]) -> None:
     if any(value is ... for value in answer.values()):
         raise Open
     for name, changes in CHANGES.items():
-        if type(answer[name]) is not bool:
-            raise Wrong(f"{name}: answer with True or False, not {answer[name]!r}")
-        if answer[name] != changes:
+        if truth(answer[name], name) != changes:
             raise Wrong(
                 f"{name}: the supports do not meet at t = 2 nor at t = 3. "
                 "Is it made of density ratios, or of distances?"
@@ -86,9 +93,7 @@ def earth_mover(answer: Callable[[Array, Array, Array], float]) -> None:
 def value_under_r1(answer: Callable[[float, float], tuple[float, int]]) -> None:
     """−st + γs²/2 is least at s = t/γ, and nowhere else level; the value is s·t."""
     for t, gamma in ((1.0, 1.0), (3.0, 2.0), (0.5, 0.1)):
-        found = call(answer, t, gamma)
-        if not isinstance(found, tuple | list) or len(found) != 2:
-            raise Wrong(f"two things were expected, the value and the number, not {found!r}")
+        found = several(call(answer, t, gamma), 2, "two things, the value and the number,")
         expect(
             f"not right at t = {t}, γ = {gamma}: find the s at which −st + γs²/2 is least, "
             "then the value s·t, without the penalty",
