@@ -151,6 +151,7 @@ def main() -> None:
     from gan_course import checkpoints  # noqa: PLC0415
 
     torch.set_num_threads(1)  # a fork keeps one thread
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignores it
     times = {name: arguments.times or count for name, count in TIMES.items()}
     torn = {
         "train": interrupts(times["train"], one_by_one=False),
