@@ -338,6 +338,74 @@ def two_sample_floor(
     return distance(*(source.sample((runs, samples), generator) for _ in range(2)))
 
 
+def line_masses(generator: Callable[[Tensor], Tensor], edges: ArrayLike) -> Tensor:
+    """The law of generators of one number, by computing: no samples, no estimate.
+
+    With z standard normal, a small interval of z spreads its probability evenly over its
+    image. That is exact where the generator is linear, as networks of ReLUs are but for
+    their kinks; the intervals are 0.003 long.
+
+    Args:
+        generator: noise ``(runs, n, 1)`` to values of the same shape, for example an
+            :class:`~gan_course.networks.Ensemble`; noise of one run may come back as many.
+        edges: the ends of the cells, increasing, shape ``(cells + 1,)``.
+
+    Returns:
+        The probability of every cell in double precision, ``(runs, cells)``; what falls
+        outside ``edges`` is missing from the sum.
+
+    Raises:
+        ValueError: the edges do not increase, or the generator returns no finite numbers.
+    """
+    function("generator", generator)
+    ends = np.asarray(edges, dtype=np.float64)
+    if ends.ndim != 1 or len(ends) < 2 or not (np.diff(ends) > 0).all():
+        raise ValueError(f"edges = {shown(edges)}: must be numbers that increase, at least two")
+    z = torch.linspace(-6, 6, 4_001)
+    runs = getattr(generator, "runs", 1)
+    with torch.no_grad():
+        images = generator(z.expand(runs, -1).unsqueeze(-1))
+    if images.shape[1:] != (4_001, 1) or not bool(images.isfinite().all()):
+        raise ValueError(
+            f"generator returned shape {tuple(images.shape)}: "
+            f"must be finite numbers, ({runs}, 4001, 1)"
+        )
+    share = torch.special.ndtr(z.double()).diff().numpy()
+    share /= share.sum()
+    below = [_mass_below(image, share, ends) for image in images.squeeze(-1).double().numpy()]
+    return torch.from_numpy(np.diff(below))
+
+
+def _mass_below(
+    image: NDArray[np.float64], share: NDArray[np.float64], edges: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Mass left of each edge, where each piece's mass lies evenly between its two images."""
+    low, high = np.minimum(image[1:], image[:-1]), np.maximum(image[1:], image[:-1])
+    high = np.maximum(high, low + 1e-6)  # a flat piece is a spike
+    density = share / (high - low)
+    at, slope = np.concatenate([low, high]), np.append(density, -density)
+    order = at.argsort()
+    below = np.append(0, np.cumsum(np.cumsum(slope[order])[:-1] * np.diff(at[order])))
+    return np.interp(edges, at[order], below)
+
+
+def js_of_masses(p: Tensor, q: Tensor) -> Tensor:
+    """JS of two laws in nats, given by their masses in the same cells.
+
+    Args:
+        p: shape ``(..., cells)``, at least 0, of sum 1.
+        q: the same.
+
+    Raises:
+        ValueError: a mass is negative, or some law's masses do not add up to 1.
+    """
+    for name, law in {"p": p, "q": q}.items():
+        if bool((law < 0).any()) or not bool((law.sum(dim=-1) - 1).abs().max() < 1e-3):
+            raise ValueError(f"{name} has masses that are no law: must be ≥ 0 and add up to 1")
+    middle = (p + q) / 2 + 1e-300
+    return (torch.xlogy(p, p / middle) + torch.xlogy(q, q / middle)).sum(dim=-1) / 2
+
+
 class Interval(NamedTuple):
     """An estimate and where the truth may lie; numbers, or arrays of one shape."""
 
