@@ -402,6 +402,7 @@ def js_of_masses(p: Tensor, q: Tensor) -> Tensor:
     for name, law in {"p": p, "q": q}.items():
         if bool((law < 0).any()) or not bool((law.sum(dim=-1) - 1).abs().max() < 1e-3):
             raise ValueError(f"{name} has masses that are no law: must be ≥ 0 and add up to 1")
+    p, q = p.double(), q.double()
     middle = (p + q) / 2 + 1e-300
     return (torch.xlogy(p, p / middle) + torch.xlogy(q, q / middle)).sum(dim=-1) / 2
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
+import pandas as pd
+import pytest
 import torch
-from tools import exercise_tests
+from tools import exercise_tests, load
+
+from gan_course.exercises import exercise
+from gan_course.metrics import mean_interval
 
 RIGHT = [
     ("06.1", 2.4),
     ("06.2", lambda x, y, eta: 3 * (x**2 + y**2 - eta * x * y) + 1),
     ("06.3", lambda field, s, eta: s + eta * field(s + eta * field(s))),
-    ("06.4", 4),
-    ("06.4", np.int64(4)),
+    ("06.4", (4, 3)),
+    ("06.4", [np.int64(4), 3.0]),
+    ("06.4", torch.tensor([4, 3])),
 ]
 
 WRONG = [
@@ -39,10 +46,50 @@ WRONG = [
         lambda field, s, eta: s + eta / 2 * (field(s) + field(s + eta * field(s))),
     ),
     ("06.3", "looking back", lambda field, s, eta: s + eta * field(s - eta * field(s))),
-    ("06.4", "one too few", 3),
-    ("06.4", "one too many", 5),
-    ("06.4", "one step is enough", 1),
-    ("06.4", "not whole", 3.5),
+    ("06.4", "one k too few", (3, 3), "k = 3 is too few"),
+    ("06.4", "one k too many", (5, 3), "not the smallest: 4"),
+    ("06.4", "no difference", (4, 4), "m = 4 is not the smallest"),
+    ("06.4", "one m too few", (4, 2), "m = 2 is too few"),
+    ("06.4", "the wrong way round", (3, 4), "k = 3 is too few"),
+    ("06.4", "one number", 4, "two whole numbers"),
+    ("06.4", "none at all", (0, 3), "k = 0"),
+    ("06.4", "not whole", (3.5, 3), "whole number"),
+    ("06.4", "the rate itself", (4, 0.6), "whole number"),
 ]
 
 test_right_answers, test_wrong_answers, test_stubs = exercise_tests(RIGHT, WRONG)
+
+
+def test_half_an_answer_is_open(capsys: pytest.CaptureFixture[str]) -> None:
+    exercise("06.4", (4, ...))
+    assert "06.4 is open" in capsys.readouterr().out
+
+
+# --- What the chapter quotes --------------------------------------------------------------
+
+
+def test_the_recorded_trainings_come_out_again() -> None:
+    script = load("figures/sweeps/dynamics.py")
+    notes = [
+        json.loads((script.RUNS / f"dynamics{q}.json").read_text("utf-8")) for q in ("", ".quick")
+    ]
+    assert [note["settings"] for note in notes] == [script.SETTINGS, script.QUICK]
+    record = pd.read_csv(script.RUNS / "dynamics.quick.csv")
+    frame = script.measure(script.QUICK)
+    assert list(frame.columns) == list(record.columns)
+    moments = [str(moment) for moment in script.QUICK["moments"]]
+    for (_, now), (name, then) in zip(
+        frame.groupby("cell"), record.groupby("cell"), strict=True
+    ):
+        for moment in moments:
+            a, b = (mean_interval(rows[moment], 0.9999) for rows in (now, then))
+            assert a.low < b.high and b.low < a.high, (name, moment)
+
+
+def test_contenders_are_pairs() -> None:
+    """All begin as the plain one does, run by run; a wider D changes D alone."""
+    record = pd.read_csv(load("figures/sweeps/dynamics.py").RUNS / "dynamics.csv")
+    for _, target in record.groupby("target"):
+        starts = target.pivot_table(index="run", columns="contender", values="0")
+        assert np.ptp(starts.to_numpy(), axis=1).max() < 1e-5
+        assert starts.shape[1] == 11

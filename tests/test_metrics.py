@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +12,12 @@ import torch
 from scipy import stats
 from sklearn.neighbors import NearestNeighbors
 from torch import Generator, Tensor
+from torch.distributions import Normal
 
 from gan_course.distributions import GaussianMixture, grid, normal, ring, spiral
 from gan_course.metrics import (
+    js_of_masses,
+    line_masses,
     mean_interval,
     mode_coverage,
     mode_coverage_of_perfect_samples,
@@ -24,6 +28,8 @@ from gan_course.metrics import (
     two_sample_floor,
     two_sample_test,
 )
+from gan_course.networks import Ensemble
+from gan_course.theory import jensen_shannon
 
 
 def brute_force(samples: np.ndarray, centers: np.ndarray, std: float) -> tuple[int, float, float]:
@@ -361,3 +367,63 @@ def test_distances_do_not_depend_on_the_unit() -> None:
             torch.testing.assert_close(*ours)
         ours = [squared_mmd(a * x, a * y, 0.7 * a) for a in (1.0, unit)]
         torch.testing.assert_close(*ours)
+
+
+# --- Exact laws on the line ---------------------------------------------------------------
+
+EDGES = np.linspace(-30, 30, 20_001)
+
+
+def test_the_law_of_a_linear_generator_is_the_normal():
+    found = line_masses(lambda z: 3 * z - 1, EDGES)
+    assert found.shape == (1, 20_000)
+    expected = np.diff(stats.norm.cdf(EDGES, loc=-1, scale=3))
+    np.testing.assert_allclose(found[0], expected, atol=1e-6)
+    assert found.sum().item() == pytest.approx(1, abs=1e-6)
+
+
+def test_a_fold_doubles_and_a_flat_piece_is_a_spike():
+    (folded,) = line_masses(torch.Tensor.abs, EDGES)
+    expected = 2 * np.diff(stats.norm.cdf(EDGES)) * (EDGES[1:] > 1e-9)
+    np.testing.assert_allclose(folded, expected, atol=1e-6)
+    (spiked,) = line_masses(lambda z: z.clamp(min=0) + 1e-4, EDGES)
+    assert spiked.max().item() == pytest.approx(0.5 + 0.0012, abs=2e-3)
+
+
+def test_every_run_of_an_ensemble_has_its_law():
+    torch.manual_seed(0)
+    nets = Ensemble(lambda: torch.nn.Linear(1, 1), 3)
+    found = line_masses(nets, EDGES)
+    assert found.shape == (3, 20_000)
+    samples = nets(torch.randn(3, 200_000, 1)).squeeze(-1).detach().numpy()
+    for law, x in zip(found, samples, strict=True):
+        share = np.histogram(x, EDGES[::200])[0] / len(x)
+        np.testing.assert_allclose(law.reshape(-1, 200).sum(dim=1), share, atol=5e-3)
+
+
+def test_js_of_masses_is_the_js_of_quadrature():
+    laws = [stats.norm(0, 1), stats.norm(1, 2)]
+    p, q = (torch.from_numpy(np.diff(law.cdf(EDGES))) for law in laws)
+    expected = jensen_shannon(Normal(0.0, 1.0), Normal(1.0, 2.0))
+    assert js_of_masses(p, q).item() == pytest.approx(expected, abs=1e-6)
+    assert js_of_masses(p, p).item() == 0
+    apart = torch.eye(2).double()
+    assert js_of_masses(apart[0], apart[1]).item() == pytest.approx(math.log(2))
+    assert js_of_masses(p, torch.stack([q, p])).shape == (2,)
+
+
+@pytest.mark.parametrize("edges", [[0.0], [0.0, 0.0], [1.0, 0.0], [[0.0, 1.0]], [0.0, math.nan]])
+def test_edges_that_do_not_increase_are_named(edges: Any):
+    with pytest.raises(ValueError, match="edges"):
+        line_masses(torch.Tensor.abs, edges)
+
+
+def test_a_generator_without_a_law_is_named():
+    with pytest.raises(ValueError, match="generator"):
+        line_masses(lambda z: z / 0, EDGES)
+    with pytest.raises(ValueError, match="generator"):
+        line_masses(lambda z: z.squeeze(-1), EDGES)
+    with pytest.raises(ValueError, match="q has masses"):
+        js_of_masses(torch.tensor([0.5, 0.5]), torch.tensor([0.5, 0.4]))
+    with pytest.raises(ValueError, match="p has masses"):
+        js_of_masses(torch.tensor([1.5, -0.5]), torch.tensor([0.5, 0.5]))
