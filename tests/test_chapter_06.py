@@ -78,9 +78,7 @@ def test_the_recorded_trainings_come_out_again() -> None:
     frame = script.measure(script.QUICK)
     assert list(frame.columns) == list(record.columns)
     moments = [str(moment) for moment in script.QUICK["moments"]]
-    for (_, now), (name, then) in zip(
-        frame.groupby("cell"), record.groupby("cell"), strict=True
-    ):
+    for (_, now), (name, then) in zip(frame.groupby("cell"), record.groupby("cell"), strict=True):
         for moment in moments:
             a, b = (mean_interval(rows[moment], 0.9999) for rows in (now, then))
             assert a.low < b.high and b.low < a.high, (name, moment)

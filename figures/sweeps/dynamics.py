@@ -61,7 +61,9 @@ def true_js(trainer: Trainer, data: GaussianMixture) -> Tensor:
     return js_of_masses(p, line_masses(trainer.generator, EDGES))
 
 
-def train(data: GaussianMixture, moments: list[int], runs: int, batch: int, **change: Any) -> Tensor:
+def train(
+    data: GaussianMixture, moments: list[int], runs: int, batch: int, **change: Any
+) -> Tensor:
     """Train an ensemble, and look at some numbers of gradient evaluations.
 
     Returns:
