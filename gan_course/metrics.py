@@ -386,7 +386,8 @@ def _mass_below(
     at, slope = np.concatenate([low, high]), np.append(density, -density)
     order = at.argsort()
     below = np.append(0, np.cumsum(np.cumsum(slope[order])[:-1] * np.diff(at[order])))
-    return np.interp(edges, at[order], below)
+    found: NDArray[np.float64] = np.interp(edges, at[order], below)
+    return found
 
 
 def js_of_masses(p: Tensor, q: Tensor) -> Tensor:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from gan_course.dynamics import Field, bilinear, dirac, simultaneous, trajectories
-from gan_course.exercises import Open, Wrong, call, expect, specification, whole_number
+from gan_course.exercises import (
+    Open,
+    Wrong,
+    call,
+    expect,
+    several,
+    specification,
+    whole_number,
+)
 
 
 @specification("06.1")
@@ -56,21 +62,20 @@ def extragradient(answer: Callable[[Field, Tensor, float], Tensor]) -> None:
 @specification("06.4")
 def steps_or_rate(answer: Sequence[int]) -> None:
     """Four steps of D, or one step of three times the rate, end within 0.00014 of rest."""
-    if not isinstance(answer, Sequence | Tensor | np.ndarray) or len(answer) != 2:
-        raise Wrong(f"two whole numbers were asked for, (k, m), not {answer!r}")
-    if any(part is ... for part in answer):
+    parts = several(answer, 2, "two whole numbers, (k, m),")
+    if any(part is ... for part in parts):
         raise Open
-    k, m = (whole_number(part, "k and m: each") for part in answer)
+    k, m = (whole_number(part, "k and m: each") for part in parts)
     start = torch.tensor([[-1.0, 1.0]], dtype=torch.float64)
-    for name, found, options in (
-        ("k", k, {"k": k}),
-        ("m", m, {"rates": (0.2, 0.2 * m)}),
-    ):
+    rounds = partial(trajectories, dirac(r1=0.3), start, 100, update="alternating")
+    ways: dict[str, tuple[int, Callable[[int], Tensor]]] = {
+        "k": (k, lambda n: rounds(k=n)[-1]),
+        "m": (m, lambda n: rounds(rates=(0.2, 0.2 * n))[-1]),
+    }
+    for name, (found, end) in ways.items():
         if not 1 <= found <= 100:
             raise Wrong(f"{name} = {found}: try 1, 2, 3, …")
-        fewer: dict[str, Any] = {"k": k - 1} if name == "k" else {"rates": (0.2, 0.2 * (m - 1))}
-        rounds = partial(trajectories, dirac(r1=0.3), start, 100, update="alternating")
-        if not rounds(**options)[-1].norm() < 1.4e-4:
+        if not end(found).norm() < 1.4e-4:
             raise Wrong(f"{name} = {found} is too few: 100 rounds from (−1, 1) end farther out")
-        if found > 1 and rounds(**fewer)[-1].norm() < 1.4e-4:
+        if found > 1 and end(found - 1).norm() < 1.4e-4:
             raise Wrong(f"{name} = {found} is not the smallest: {found - 1} is enough")
