@@ -9,6 +9,7 @@ only those above it:
 | ``settings`` | what a reader can turn between two steps |
 | ``history`` | what was measured, step by step |
 | ``devices`` | which device, and whether it computes rightly |
+| ``ranks`` | one training on several processes |
 | ``draws`` | all that is random |
 | ``state`` | all that moves |
 | ``step`` | Algorithm 1: the arithmetic of one step |

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader
 from gan_course.arguments import shown
 from gan_course.distributions import Empirical, Labelled, LabelledSource, Source
 from gan_course.penalties import mixing_weights
+from gan_course.training.ranks import Ranks
 from gan_course.training.settings import Settings
 
 #: What real samples come from.
@@ -31,6 +33,10 @@ class Batch(NamedTuple):
     def of(self, rows: slice) -> Batch:
         """The part of some runs."""
         return Batch(*(None if part is None else part[rows] for part in self))  # type: ignore[arg-type]
+
+    def share(self, ranks: Ranks) -> Batch:
+        """The part that one of several processes computes on; pairs and packs stay together."""
+        return Batch(*(None if part is None else ranks.share(part) for part in self))  # type: ignore[arg-type]
 
 
 class Turn(NamedTuple):
@@ -54,16 +60,36 @@ class Draws:
         runs: number of runs; each has batches of its own.
         random: the state that every draw moves.
         dtype: of the networks, to which samples are cast.
+        ranks: the processes that train together. Each draws the whole batch, so that all stay
+            at the same place of the same random numbers, and keeps its share.
     """
 
     def __init__(
-        self, data: AnySource, prior: Source, runs: int, random: Generator, dtype: torch.dtype
+        self,
+        data: AnySource,
+        prior: Source,
+        runs: int,
+        random: Generator,
+        dtype: torch.dtype,
+        *,
+        ranks: Ranks,
     ) -> None:
         self.data, self.prior, self.runs = data, prior, runs
-        self.random, self.dtype = random, dtype
+        self.random, self.dtype, self.ranks = random, dtype, ranks
 
     def discriminator(self, settings: Settings) -> Batch:
         """Real samples, noise, and what the settings add to them."""
+        return self._with_data(settings).share(self.ranks)
+
+    def generator(self, settings: Settings) -> Batch:
+        """Noise; real samples, too, for a loss that compares, for D's steps ahead, for labels."""
+        if settings.objective.relativistic or settings.unroll or has_labels(self.data):
+            return self.discriminator(settings)
+        noise = self.noise(settings.batch)
+        batch = Batch(noise, blur=self._blur(settings) if settings.instance_noise else None)
+        return batch.share(self.ranks)
+
+    def _with_data(self, settings: Settings) -> Batch:
         shape = (self.runs, settings.batch)
         drawn = self.data.sample(shape, self.random)
         real, label = drawn if isinstance(drawn, tuple) else (drawn, None)
@@ -77,16 +103,19 @@ class Draws:
             mix = mixing_weights(pack(real, settings.packing), self.random)
         return Batch(noise, real, label, blur, mix)
 
-    def generator(self, settings: Settings) -> Batch:
-        """Noise; real samples, too, for a loss that compares, for D's steps ahead, for labels."""
-        if settings.objective.relativistic or settings.unroll or has_labels(self.data):
-            return self.discriminator(settings)
-        noise = self.noise(settings.batch)
-        return Batch(noise, blur=self._blur(settings) if settings.instance_noise else None)
-
     def noise(self, samples: int) -> Tensor:
         """z, shape ``(runs, samples, ...)``."""
         return self.prior.sample((self.runs, samples), self.random).to(self.dtype)
+
+    @contextmanager
+    def by_layers(self) -> Iterator[None]:
+        """Let layers that draw by themselves, such as dropout, draw from the training's seed."""
+        device = self.random.device
+        own = self.random.clone_state()
+        seed = int(torch.randint(2**62, (), generator=own, device=device))
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(seed + self.ranks.rank)  # each for its share of the samples
+            yield
 
     def _blur(self, settings: Settings) -> Tensor:
         """Instance noise for one batch of samples."""

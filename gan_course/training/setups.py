@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 
 from gan_course.networks import mixes_samples
 from gan_course.training.draws import AnySource, Batch, has_labels
+from gan_course.training.ranks import Ranks
 from gan_course.training.settings import Settings
 from gan_course.training.state import Player, State
 from gan_course.training.step import Step
@@ -32,17 +33,23 @@ def refuse_wrappers(name: str, network: nn.Module) -> None:
     if any(isinstance(module, WRAPPERS) for module in network.modules()):
         raise ValueError(
             f"{name} is wrapped in {type(network).__name__}, whose gradients a trainer does not "
-            "drive: pass the network inside, and train it in one process"
+            "drive: pass the network inside. Processes that torchrun started train it together "
+            "inside `with gan_course.training.ranks.joined():`"
         )
 
 
-def examine_settings(state: State, settings: Settings) -> None:
-    """What settings ask of the networks.
+def examine_settings(state: State, settings: Settings, ranks: Ranks) -> None:
+    """What settings ask of the networks, and of the processes that train them.
 
     Raises:
-        ValueError: a rate for each run, but another number of runs; or batch statistics in D
-            together with a penalty on its slope.
+        ValueError: a rate for each run, but another number of runs; batch statistics in D
+            together with a penalty on its slope; or a batch that ranks cannot share.
     """
+    if settings.batch % (ranks.size * settings.packing):
+        raise ValueError(
+            f"batch = {settings.batch!r}: must be a multiple of {ranks.size} ranks × "
+            f"{settings.packing} samples that D judges at once"
+        )
     for name in ("discriminator_rate", "generator_rate"):
         rate = getattr(settings, name)
         if isinstance(rate, tuple) and len(rate) != state.runs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -353,6 +353,30 @@ class State:
     def buffers(self) -> list[Tensor]:
         """Both networks' buffers, as they are now."""
         return [*self.generator.buffers(), *self.discriminator.buffers()]
+
+    def copied_buffers(self) -> list[Tensor]:
+        """Copies of both networks' buffers."""
+        return [buffer.clone() for buffer in self.buffers()]
+
+    @torch.no_grad()
+    def restore_frozen(self, buffers: Sequence[Tensor]) -> None:
+        """Give the runs that have stopped back what :meth:`copied_buffers` held."""
+        for buffer, old in zip(self.buffers(), buffers, strict=True):
+            buffer.copy_(torch.where(frozen_in(self.frozen, buffer), old, buffer))
+
+    @torch.no_grad()
+    def update_average(self, decay: float) -> None:
+        """Let the average, if there is one, follow G's weights; whole numbers it takes over."""
+        if self.average is None:
+            return
+        pairs = [(self.average.weights, self.generator.weights)]
+        pairs += zip(self.average.buffers(), self.generator.buffers(), strict=True)
+        for average, new in pairs:
+            frozen = frozen_in(self.frozen, average)
+            if average.is_floating_point():
+                average.lerp_(new, ~frozen * (1 - decay))
+            else:
+                average.copy_(torch.where(frozen, average, new))
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that a step moves, by name, in the memory where it moves."""

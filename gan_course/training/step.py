@@ -17,8 +17,9 @@ from gan_course.networks import mixes_samples
 from gan_course.training.draws import Batch, Turn, pack
 from gan_course.training.history import DiscriminatorStep, GeneratorStep, Record
 from gan_course.training.optimisers import OPTIMISERS, Moments, bounded, smooth_root
+from gan_course.training.ranks import ALONE, Ranks
 from gan_course.training.settings import Settings
-from gan_course.training.state import Player, State, frozen_in
+from gan_course.training.state import Player, State
 
 #: What D says of samples ``(runs, batch, ...)`` and perhaps their labels: ``(runs, batch)``.
 Critic = Callable[..., Tensor]
@@ -32,10 +33,11 @@ class Step:
     Args:
         state: what the step moves.
         settings: how; see :meth:`use`.
+        ranks: the processes that take it together, each on its share of the batch.
     """
 
-    def __init__(self, state: State, settings: Settings) -> None:
-        self.state = state
+    def __init__(self, state: State, settings: Settings, ranks: Ranks = ALONE) -> None:
+        self.state, self.ranks = state, ranks
         self.use(settings)
         weights = state.discriminator.weights
         self.ones = torch.ones(state.runs, dtype=weights.dtype, device=weights.device)
@@ -71,18 +73,19 @@ class Step:
 
     def discriminator_step(self, batch: Batch, rates: Rates) -> DiscriminatorStep:
         """Move D down its loss on a batch of real and one of generated samples."""
-        buffers = self.snapshot()
+        buffers = self.state.copied_buffers()
         with torch.no_grad():  # the generator stands still
             real, fake = self.shown(batch)
         loss, real_logits, fake_logits = self.discriminator_loss(self.critic, real, fake, batch)
-        norms = self.descend(self.state.discriminator, loss, rates[0], buffers, self.settings.clip)
+        player, clip = self.state.discriminator, self.settings.clip
+        loss, norms = self.descend(player, loss, rates[0], buffers, clip)
         logits = torch.stack([real_logits, fake_logits]).detach()
-        beliefs = self.objective.belief(logits).mean(dim=-1)
-        return DiscriminatorStep(loss.detach(), norms, *beliefs)
+        beliefs = self.ranks.mean(self.objective.belief(logits).mean(dim=-1))
+        return DiscriminatorStep(loss, norms, *beliefs)
 
     def generator_step(self, batch: Batch, rates: Rates) -> GeneratorStep:
         """Move G down its loss on a batch of generated samples."""
-        objective, buffers = self.objective, self.snapshot()
+        objective, buffers = self.objective, self.state.copied_buffers()
         real, fake = self.shown(batch)
         critic, label = self.critic, self.packed_label(batch)
         if self.settings.unroll:
@@ -91,10 +94,9 @@ class Step:
             loss = objective.generator(*self.judge(critic, real, fake, label))
         else:
             loss = objective.generator(None, asked(critic, fake, label))
-        norms = self.descend(self.state.generator, loss, rates[1], buffers)
-        if self.state.average is not None:
-            self.update_average()
-        return GeneratorStep(loss.detach(), norms)
+        loss, norms = self.descend(self.state.generator, loss, rates[1], buffers)
+        self.state.update_average(self.settings.averaging)
+        return GeneratorStep(loss, norms)
 
     # -- what the players see and say -------------------------------------------------
 
@@ -176,7 +178,7 @@ class Step:
         for step in range(1, settings.unroll + 1):
             loss, _, _ = self.discriminator_loss(ahead(weights), real, fake, batch)
             (gradient,) = torch.autograd.grad(loss, weights, self.ones, create_graph=True)
-            gradient = bounded(gradient, settings.gradient_clip)
+            gradient = bounded(self.ranks.mean(gradient), settings.gradient_clip)
             direction, moments = OPTIMISERS[settings.optimiser](
                 gradient, moments, player.count + step, settings.betas, smooth_root
             )
@@ -194,8 +196,8 @@ class Step:
         rate: Tensor,
         buffers: Sequence[Tensor],
         clip: float = 0.0,
-    ) -> Tensor:
-        """Move one player's weights; return the norm of each run's gradient, shape ``(runs,)``.
+    ) -> tuple[Tensor, Tensor]:
+        """Move one player's weights; return the loss and its gradient's norm, each ``(runs,)``.
 
         A run whose loss or gradient is not finite keeps its last good state: weights, moments,
         and the networks' buffers, whose earlier values ``buffers`` holds. The other runs move
@@ -205,6 +207,7 @@ class Step:
         # Runs share no weight, so the sum's gradient is each run's own.
         gradients = torch.autograd.grad(loss, player.leaves, self.ones)
         gradient = torch.cat([part.reshape(state.runs, -1) for part in gradients], dim=1)
+        loss, gradient = self.ranks.pool(loss.detach(), gradient, state.buffers(), buffers)
         norms: Tensor = torch.linalg.vector_norm(gradient, dim=1)
         gradient = bounded(gradient, self.settings.gradient_clip)
         # A GPU would have to wait for an answer, and a program cannot ask: they always choose.
@@ -213,31 +216,11 @@ class Step:
             finite = math.isfinite(sum(loss.tolist()) + sum(norms.tolist()))
             if finite and not any(state.frozen.tolist()):
                 player.move(gradient, rate, self.settings, clip)
-                return norms
-        state.frozen |= ~(loss.detach().abs() + norms < math.inf)  # also where it is NaN
+                return loss, norms
+        state.frozen |= ~(loss.abs() + norms < math.inf)  # also where it is NaN
         player.move(gradient, rate, self.settings, clip, state.frozen)
-        with torch.no_grad():
-            for buffer, old in zip(state.buffers(), buffers, strict=True):
-                buffer.copy_(torch.where(frozen_in(state.frozen, buffer), old, buffer))
-        return norms
-
-    @torch.no_grad()
-    def update_average(self) -> None:
-        """Let the average follow G's weights, and take over its buffers' whole numbers."""
-        state, decay = self.state, self.settings.averaging
-        assert state.average is not None
-        pairs = [(state.average.weights, state.generator.weights)]
-        pairs += zip(state.average.buffers(), state.generator.buffers(), strict=True)
-        for average, new in pairs:
-            frozen = frozen_in(state.frozen, average)
-            if average.is_floating_point():
-                average.lerp_(new, ~frozen * (1 - decay))
-            else:
-                average.copy_(torch.where(frozen, average, new))
-
-    def snapshot(self) -> list[Tensor]:
-        """Copies of both networks' buffers."""
-        return [buffer.clone() for buffer in self.state.buffers()]
+        state.restore_frozen(buffers)
+        return loss, norms
 
 
 def asked(critic: Critic, x: Tensor, label: Tensor | None) -> Tensor:

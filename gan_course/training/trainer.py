@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,9 @@ from gan_course.training.history import (
     NonFiniteError,
     Record,
 )
+from gan_course.training.interrupts import interrupts
 from gan_course.training.programs import PROGRAMS, Program, blocks
+from gan_course.training.ranks import present
 from gan_course.training.settings import Settings
 from gan_course.training.setups import (
     draws_by_itself,
@@ -70,10 +71,15 @@ class Trainer:
     Attributes:
         steps: number of steps taken.
         random: the state that every draw moves.
+        ranks: the processes that train together, if it was made inside of
+            :func:`gan_course.training.ranks.joined`; each has a trainer like this one, and the
+            first one's weights, randomness and settings are everybody's.
 
     Raises:
         ValueError: the networks do not fit each other, the data or the prior, or the device or
             the program cannot be used; the message says which.
+        RuntimeError: this process is one of several that were started together and have not
+            joined.
 
     Example:
         >>> from gan_course.distributions import ring
@@ -99,6 +105,9 @@ class Trainer:
         self.device = pick_device(device)
         self.seed = whole("seed", seed)
         self.program = one_of("program", program, PROGRAMS)
+        self.ranks = present()
+        if self.ranks.size > 1 and program != "eager":
+            raise ValueError(f"program = {program!r}: several processes train together in 'eager'")
         refuse_wrappers("generator", generator)
         refuse_wrappers("discriminator", discriminator)
         self.generator = as_runs(generator).to(self.device)
@@ -113,14 +122,20 @@ class Trainer:
             self.runs,
             self.random,
             self.state.generator.weights.dtype,
+            ranks=self.ranks,
         )
         self._settings = settings or Settings()
-        examine_settings(self.state, self._settings)
-        self._whole = Step(self.state, self._settings)
+        examine_settings(self.state, self._settings, self.ranks)
+        self._whole = Step(self.state, self._settings, self.ranks)
         examine(self._whole, self.data, self.prior.event_shape)
         self._by_chance = any(map(draws_by_itself, (self.generator, self.discriminator)))
-        self._parts = self._divided(blocks(self.state, self._settings.batch))
+        self._chance = self._draws.by_layers if self._by_chance else nullcontext
+        # As many blocks on every rank, whatever its processor: one.
+        alone = self.ranks.size == 1
+        rows = blocks(self.state, self._settings.batch) if alone else [slice(0, self.runs)]
+        self._parts = self._divided(rows)
         self._use(self._settings)
+        self._alike = alone
 
     def _divided(self, rows: list[slice]) -> list[tuple[slice, Step, Program]]:
         """What runs the steps: of all runs, or of some at a time, in the same memory."""
@@ -139,7 +154,7 @@ class Trainer:
 
     @settings.setter
     def settings(self, settings: Settings) -> None:
-        examine_settings(self.state, settings)
+        examine_settings(self.state, settings, self.ranks)
         if settings.packing != self._settings.packing:
             examine(Step(self.state, settings), self.data, self.prior.event_shape)
         self._use(settings)
@@ -216,10 +231,10 @@ class Trainer:
             KeyboardInterrupt: an interrupt came, and nobody else listens.
         """
         history = History()
-        self.state.adopt()
-        with _interrupts() as interrupts:
+        self._begin()
+        with interrupts() as came:
             self._advance([self._settings], history)
-        if interrupts():
+        if came():
             signal.raise_signal(signal.SIGINT)  # to whoever listens: a lab, or Python itself
         return history.last
 
@@ -237,13 +252,20 @@ class Trainer:
         self, player: str, batch: Batch, take: Callable[[Step, Batch, Rates], tuple[Tensor, ...]]
     ) -> list[Tensor]:
         """One player's part of a step, for all runs."""
-        self.state.adopt()
+        self._begin()
         before, turn = self.frozen.clone(), Turn((batch,), self._rates)
-        with self._own_chance(), enough_memory(self._settings.batch):
+        with self._chance(), enough_memory(self._settings.batch):
             cut = [(step, turn.of(rows)) for rows, step, _ in self._parts]
             found = [take(step, part.batches[0], part.rates) for step, part in cut]
         self._raise_if_all_stopped(player, before)
         return [torch.cat(part) for part in zip(*found, strict=True)]
+
+    def _begin(self) -> None:
+        """Take back what was parted; at first, be like the first rank in everything."""
+        self.state.adopt()
+        if not self._alike:
+            self.load_state_dict(self.ranks.from_first(self.state_dict))
+            self._alike = True
 
     def peek(self) -> Batch:
         """What the next :meth:`discriminator_step` will draw; the randomness is untouched."""
@@ -289,7 +311,7 @@ class Trainer:
             NonFiniteError: that step came; it is not written down.
         """
         frozen = self.frozen.clone()
-        with self._own_chance(), enough_memory(self._settings.batch):
+        with self._chance(), enough_memory(self._settings.batch):
             turns = self._turns(each)
             if len(self._parts) == 1:
                 ((_, step, program),) = self._parts
@@ -325,19 +347,6 @@ class Trainer:
             self.frozen.copy_(before)
             raise NonFiniteError(self.steps + 1, player, self._settings.objective.name)
 
-    @contextmanager
-    def _own_chance(self) -> Iterator[None]:
-        """Let layers that draw by themselves, such as dropout, draw from the trainer's seed."""
-        if not self._by_chance:
-            yield
-            return
-        here = [self.device] if self.device.type == "cuda" else []
-        own = self.random.clone_state()
-        seed = int(torch.randint(2**62, (), generator=own, device=self.device))
-        with torch.random.fork_rng(here):
-            torch.manual_seed(seed)
-            yield
-
     def _together(self) -> int:
         """Steps that run before anybody looks.
 
@@ -361,6 +370,7 @@ class Trainer:
         progress: bool | None = None,
         checkpoint: str | Path | None = None,
         every: int = 1_000,
+        resume: bool = True,
     ) -> History:
         """Take steps until done or interrupted.
 
@@ -375,29 +385,32 @@ class Trainer:
                 taken so far; for instance ``{"generator_rate": Linear(1e-3, 1e-5, 0, 5_000)}``.
             progress: whether to show a bar; by default when it takes more than five seconds,
                 unless the environment has ``TQDM_DISABLE``.
-            checkpoint: a file to go on from, if it is there, and to save to: every so many
+            checkpoint: a file to go on from, see :meth:`resume`, and to save to: every so many
                 steps, at the end, and at an interrupt. ``steps`` then counts from the very
                 beginning, so that the same call goes on with a training that was stopped.
             every: steps between two checkpoints.
+            resume: whether to go on from the checkpoint; ``False`` where it was done before.
 
         Raises:
             ValueError: ``steps`` is negative, or a schedule gives a value out of range.
             TypeError: there is no such setting as a schedule names.
             NonFiniteError: see :meth:`step`.
             CheckpointError: the checkpoint that is there cannot be read.
+            RanksError: another process of this training has ended or does not answer.
             KeyboardInterrupt: a second interrupt came before the first was heard.
         """
         steps, every = whole("steps", steps, at_least=0), whole("every", every, at_least=1)
+        self._begin()
         if checkpoint is not None:
-            if gan_course.checkpoints.exists(checkpoint):
-                gan_course.checkpoints.load(checkpoint, self)
+            if resume:
+                self.resume(checkpoint)
             steps = max(0, steps - self.steps)
         saved, history = self.steps, History(first=self.steps)
-        self.state.adopt()
         quiet = progress is False or (progress is None and "TQDM_DISABLE" in os.environ)
+        quiet = quiet or not self.ranks.first
         bar = tqdm(total=steps, disable=quiet, delay=5 if progress is None else 0, leave=False)
-        with _interrupts() as interrupts, bar:
-            while len(history) < steps and not interrupts():
+        with interrupts() as came, bar:
+            while len(history) < steps and not self.ranks.any(came() > 0):
                 together = self._together()
                 now = min(1 if callback else together, steps - len(history))
                 each = self._scheduled(schedule or {}, now)
@@ -412,11 +425,11 @@ class Trainer:
                     self.state.adopt()
                 bar.update(len(each))
                 if checkpoint is not None and self.steps - saved >= every:
-                    gan_course.checkpoints.save(checkpoint, self)
+                    self._save(checkpoint)
                     saved = self.steps
             if checkpoint is not None and self.steps > saved:
-                gan_course.checkpoints.save(checkpoint, self)
-        if interrupts() > 1:
+                self._save(checkpoint)
+        if came() > 1:
             raise KeyboardInterrupt
         return history
 
@@ -440,7 +453,7 @@ class Trainer:
                 if each:  # those before it are taken first
                     break
                 raise
-        examine_settings(self.state, each[-1])
+        examine_settings(self.state, each[-1], self.ranks)
         return each
 
     # -- looking on -------------------------------------------------------------------
@@ -511,6 +524,7 @@ class Trainer:
         """
         return {
             "steps": self.steps,
+            "seed": self.seed,
             "settings": self._settings.plain(),
             "random": self.random.get_state(),
             "tensors": self.state.state_dict(),
@@ -522,12 +536,14 @@ class Trainer:
         Raises:
             ValueError: it was taken of another kind of training; then nothing has changed.
         """
-        expected = {"steps", "settings", "random", "tensors"}
+        expected = {"steps", "seed", "settings", "random", "tensors"}
         if not isinstance(saved, Mapping) or saved.keys() != expected:
             raise ValueError(f"a saved training has the parts {sorted(expected)}, and no others")
         steps = whole("steps", saved["steps"], at_least=0)
+        if saved["seed"] != self.seed:
+            raise ValueError(f"seed = {self.seed!r}: the saved training has {saved['seed']!r}")
         settings = Settings.from_plain(saved["settings"], known=self._settings)
-        examine_settings(self.state, settings)
+        examine_settings(self.state, settings, self.ranks)
         self.state.check(saved["tensors"], average=bool(settings.averaging))
         try:
             Generator(self.device).set_state(saved["random"])
@@ -537,6 +553,34 @@ class Trainer:
         self.state.load_state_dict(saved["tensors"])
         self.random.set_state(saved["random"])
         self.steps = steps
+
+    def resume(self, checkpoint: str | Path) -> bool:
+        """Go on from a checkpoint, if it is there.
+
+        Of several ranks the first one reads it, or writes it: the others need not see the file.
+
+        Returns:
+            Whether it was there.
+
+        Raises:
+            CheckpointError: it cannot be read.
+            ValueError: it is of another kind of training, or has another seed.
+        """
+        self._begin()
+
+        def read() -> bool:
+            there = gan_course.checkpoints.exists(checkpoint)
+            if there:
+                gan_course.checkpoints.load(checkpoint, self)
+            return there
+
+        found = bool(self.ranks.from_first(read))
+        self._alike = self.ranks.size == 1
+        self._begin()
+        return found
+
+    def _save(self, checkpoint: str | Path) -> None:
+        self.ranks.from_first(lambda: gan_course.checkpoints.save(checkpoint, self))
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -555,17 +599,3 @@ class Trainer:
         # A copy's weights are no views of anything: it is made anew, and told where it was.
         self.__init__(*state["arguments"], **state["options"])  # type: ignore[misc]
         self.load_state_dict(state["saved"])
-
-
-@contextmanager
-def _interrupts() -> Iterator[Callable[[], int]]:
-    """Collect SIGINT instead of raising in the middle of a step; yields how many came."""
-    seen: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: 0  # only the main thread receives signals
-        return
-    previous = signal.signal(signal.SIGINT, lambda number, _frame: seen.append(number))
-    try:
-        yield lambda: len(seen)
-    finally:
-        signal.signal(signal.SIGINT, previous)
