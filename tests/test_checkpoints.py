@@ -199,12 +199,12 @@ while True:
 
 
 def killed_while_saving(path: Path, seconds: float) -> None:
-    """Start a process that saves without end, and kill it that long after its first save."""
+    """Start a process that saves without end, and kill it that long after its second save."""
     code = SAVING.format(tests=str(ROOT / "tests"), path=str(path))
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
-    while not checkpoints.exists(path):
+    while not path.with_name(path.name + ".previous").exists():
         time.sleep(0.01)
     time.sleep(seconds)
     process.kill()
@@ -213,16 +213,14 @@ def killed_while_saving(path: Path, seconds: float) -> None:
 
 
 def test_a_process_killed_while_saving_leaves_one_that_loads(tmp_path: Path):
-    delays, steps = random.Random(0), 0
+    delays = random.Random(0)
     for _ in range(3):
         killed_while_saving(tmp_path / "a", delays.uniform(0, 0.1))
         ours = trainer(weights=1)
         checkpoints.load(tmp_path / "a", ours)
         assert ours.steps >= 1
-        steps += ours.steps
         for file in tmp_path.iterdir():
             file.unlink()
-    assert steps > 3
 
 
 def save_until(renamings: int, path: Path, ours: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ only those above it:
 | ``state`` | all that moves |
 | ``step`` | Algorithm 1: the arithmetic of one step |
 | ``setups`` | wrong set-ups, said before the first step |
+| ``interrupts`` | Ctrl-C, between two steps |
 | ``programs`` | how steps run: eager, compiled, captured; whole or in blocks |
 | ``trainer`` | the loop: many steps, interrupts, schedules, looking on |
 """

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from gan_course.arguments import shown
 from gan_course.distributions import Empirical, Labelled, LabelledSource, Source
 from gan_course.penalties import mixing_weights
-from gan_course.training.ranks import Ranks
+from gan_course.training.ranks import ALONE, Ranks
 from gan_course.training.settings import Settings
 
 #: What real samples come from.
@@ -72,7 +72,7 @@ class Draws:
         random: Generator,
         dtype: torch.dtype,
         *,
-        ranks: Ranks,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.data, self.prior, self.runs = data, prior, runs
         self.random, self.dtype, self.ranks = random, dtype, ranks

@@ -26,6 +26,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from gan_course.training.devices import pick_device
+
 
 class RanksError(RuntimeError):
     """Another rank has ended, or did not answer in time; this one cannot go on alone."""
@@ -139,9 +141,9 @@ class Ranks:
                 sent[1] = error
         with self._waiting():
             dist.broadcast_object_list(sent, src=0)
-        content, error = sent
-        if error is not None:
-            raise error
+        content, failure = sent
+        if failure is not None:
+            raise failure
         return torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
 
     @contextmanager
@@ -189,8 +191,8 @@ def joined(device: str = "auto", timeout: float = 600.0) -> Iterator[Ranks]:
     A :class:`~gan_course.training.Trainer` that is made inside trains with them all.
 
     Args:
-        device: ``"cpu"``, ``"cuda"``, or ``"auto"``: each rank of a machine has a GPU of its own
-            then, if there is one for each.
+        device: see :func:`gan_course.training.pick_device`. On GPUs, each rank of a machine has
+            one of its own, and they talk over nccl; on processors over gloo.
         timeout: seconds that a rank waits for another.
 
     Yields:
@@ -204,15 +206,16 @@ def joined(device: str = "auto", timeout: float = 600.0) -> Iterator[Ranks]:
     if started() == 1:
         yield ALONE
         return
-    here, there = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
-    on_gpu = device.startswith("cuda") or (device == "auto" and here < there)
-    if on_gpu:
+    if device != "cpu" and torch.cuda.is_available():
+        here, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
         if here >= there:
             raise ValueError(
-                f"device = {device!r}: rank {here} of this machine has no GPU, of {there}"
+                f"device = {device!r}: this machine has {there} GPUs, and none for its rank "
+                f"{here}. Start as many ranks as there are GPUs, or say device = 'cpu'"
             )
         torch.cuda.set_device(here)  # what "cuda" means in this process
-    dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(seconds=timeout))
+    backend = "nccl" if pick_device(device).type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
     try:
         yield present()
     finally:

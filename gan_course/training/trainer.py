@@ -71,15 +71,13 @@ class Trainer:
     Attributes:
         steps: number of steps taken.
         random: the state that every draw moves.
-        ranks: the processes that train together, if it was made inside of
-            :func:`gan_course.training.ranks.joined`; each has a trainer like this one, and the
-            first one's weights, randomness and settings are everybody's.
+        ranks: the processes that train together, where it was made inside of
+            :func:`gan_course.training.ranks.joined`; what the first one has goes for all.
 
     Raises:
         ValueError: the networks do not fit each other, the data or the prior, or the device or
             the program cannot be used; the message says which.
-        RuntimeError: this process is one of several that were started together and have not
-            joined.
+        RuntimeError: this process is one of several that have not joined.
 
     Example:
         >>> from gan_course.distributions import ring
