@@ -1,0 +1,363 @@
+"""Several processes train one GAN: as one process would, alike on each, and never by halves."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from toys import Poison, differing, trainer
+
+from gan_course import checkpoints
+from gan_course.distributions import normal, ring
+from gan_course.networks import mlp
+from gan_course.training import NonFiniteError, Settings, Trainer
+from gan_course.training.ranks import ALONE, Ranks, RanksError, joined, present
+
+Saved = dict[str, Any]
+
+
+class Pair:
+    """Two processes that have joined; each call is made in both."""
+
+    def __init__(self, timeout: float, folder: Path) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self.pools = [ProcessPoolExecutor(1, spawn) for _ in range(2)]
+        store = f"file://{folder / 'store'}"
+        self(join, store, timeout)
+
+    def __call__(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+        futures = [
+            pool.submit(function, *arguments, rank=rank) for rank, pool in enumerate(self.pools)
+        ]
+        return [future.result(timeout=600) for future in futures]
+
+    def close(self) -> None:
+        for pool in self.pools:
+            for process in pool._processes.values():
+                process.kill()
+            pool.shutdown()
+
+
+def join(store: str, timeout: float, rank: int) -> None:
+    torch.set_num_threads(1)
+    os.environ |= {"WORLD_SIZE": "2", "RANK": str(rank), "GLOO_SOCKET_IFNAME": "lo"}
+    torch.distributed.init_process_group(
+        "gloo", init_method=store, rank=rank, world_size=2, timeout=timedelta(seconds=timeout)
+    )
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    pair = Pair(300, tmp_path_factory.mktemp("pair"))
+    yield pair
+    pair.close()
+
+
+NUMBERS = ("discriminator_loss", "generator_loss", "discriminator_gradient", "real", "fake")
+
+
+def trained(steps: int, options: Saved, rank: int = 0) -> tuple[Saved, torch.Tensor]:
+    """Train, and return all of the state, and the history's numbers."""
+    ours = made(options, rank)
+    history = ours.train(steps, progress=False)
+    return ours.state_dict(), torch.stack([history[quantity] for quantity in NUMBERS])
+
+
+def made(options: Saved, rank: int = 0) -> Trainer:
+    # The second rank begins with weights of its own, which the first one's must replace.
+    options = dict(options)
+    torch.set_default_dtype(options.pop("dtype", torch.float32))
+    try:
+        if not options.get("packing"):
+            return trainer(**{"weights": rank, **options})
+        torch.manual_seed(rank)
+        G, D = mlp(2, 2, width=16), mlp(2 * options["packing"], 1, width=16)
+        return Trainer(G, D, ring(), settings=Settings(**options), device="cpu")
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+# --- One process, or two ------------------------------------------------------------------
+
+SAME: dict[str, Saved] = {
+    "plain": {},
+    "ensemble": {"runs": 3, "discriminator_rate": (1e-3, 1e-2, 0.0)},
+    "penalties": {"penalties": {"R1": 0.1, "R2": 0.1, "WGAN-GP": 0.1}},
+    # D's last bias has no gradient but rounding here, of which Adam makes whole steps.
+    "pairs": {"loss": "relativistic", "k": 2, "optimiser": "SGD"},
+    "packs": {"packing": 4, "penalties": {"WGAN-GP": 1.0}},
+    "noise and bounds": {"instance_noise": 0.1, "gradient_clip": 0.1, "clip": 0.2},
+    "ahead": {"unroll": 3, "averaging": 0.9},
+    "labels": {"data": (torch.linspace(-1, 1, 80).view(40, 2), torch.arange(40) % 3)},
+    "RMSprop": {"optimiser": "RMSprop"},
+}
+
+
+def close(one: Saved, other: Saved, tolerance: float) -> None:
+    for name, tensor in one["tensors"].items():
+        torch.testing.assert_close(
+            other["tensors"][name],
+            tensor,
+            rtol=tolerance,
+            atol=tolerance,
+            msg=lambda message, name=name: f"{name}: {message}",
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "tolerance"),
+    [
+        *[(name, torch.float64, 1e-9) for name in SAME],
+        # In single precision, a sample at a kink of D may fall on its other side.
+        *[(name, torch.float32, 1e-5) for name in ("plain", "penalties", "ahead")],
+    ],
+    ids=str,
+)
+def test_two_ranks_do_what_one_process_does(
+    name: str, dtype: torch.dtype, tolerance: float, pair: Pair
+):
+    options = {"batch": 16, "dtype": dtype, **SAME[name]}
+    (state, numbers), (other, its_numbers) = pair(trained, 20, options)
+    alone, expected = trained(20, options)
+    assert differing(state["tensors"], other["tensors"]) == []
+    assert torch.equal(numbers, its_numbers)
+    assert torch.equal(state["random"], alone["random"])
+    close(alone, state, tolerance)
+    torch.testing.assert_close(numbers, expected, rtol=100 * tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"pair": "norms", "averaging": 0.9}, {"pair": "convolutional", "batch": 8}],
+    ids=["plain", "norms", "convolutions"],
+)
+def test_ranks_are_identical_after_fifty_steps(options: Saved, pair: Pair):
+    (state, _), (other, _) = pair(trained, 50, options)
+    assert differing(state["tensors"], other["tensors"]) == []
+
+
+# --- What a layer remembers ---------------------------------------------------------------
+
+
+def statistics(steps: int, lone: int | None, rank: int) -> list[torch.Tensor]:
+    """Running statistics of G's first batch norm; of the share of ``lone``, as it alone sees it."""
+    ours = trainer("norms", weights=0)
+    if lone is not None:
+        ours.ranks = ALONE
+        ours._whole.ranks = ALONE
+        ours._draws.ranks = Ranks(lone, 2)
+        ours._alike = True
+    for _ in range(steps):
+        ours.discriminator_step()
+    norm = next(m for m in ours.generator.modules() if isinstance(m, nn.BatchNorm1d))
+    return [norm.running_mean.clone(), norm.running_var.clone(), norm.num_batches_tracked.clone()]
+
+
+def test_running_statistics_are_the_mean_of_what_the_ranks_have_seen(pair: Pair):
+    together, also = pair(statistics, 1, None)
+    mine, _ = pair(statistics, 1, 0)
+    yours, _ = pair(statistics, 1, 1)
+    for one, other in zip(together, also, strict=True):
+        assert torch.equal(one, other)
+    for index in range(2):
+        assert not torch.equal(mine[index], yours[index])
+        torch.testing.assert_close(together[index], (mine[index] + yours[index]) / 2)
+    assert together[2] == 1
+
+
+def test_what_ranks_do_not_move_stays_as_it_is(pair: Pair):
+    options = {"pair": "norms", "averaging": 0.9}
+    (state, _), _ = pair(trained, 3, options)
+    alone, _ = trained(3, options)
+    vectors = [name for name in state["tensors"] if name.endswith(".right")]
+    assert vectors
+    for name in vectors:  # spectral norm: of the same weights, so nearly the same
+        torch.testing.assert_close(
+            state["tensors"][name], alone["tensors"][name], atol=1e-2, rtol=0
+        )
+
+
+def dropped(rank: int) -> torch.Tensor:
+    """The samples of one batch through a D with dropout, in training."""
+    torch.manual_seed(0)
+    D = nn.Sequential(nn.Linear(2, 64), nn.Dropout(0.5), nn.Linear(64, 1))
+    seen: list[torch.Tensor] = []
+    D[1].register_forward_hook(lambda _m, _i, out: seen.append(out.detach() == 0))
+    ours = Trainer(mlp(2, 2), D, normal(2), settings=trainer().settings, device="cpu")
+    seen.clear()
+    ours.discriminator_step()
+    return seen[0]
+
+
+def test_each_rank_drops_units_of_its_own(pair: Pair):
+    one, other = pair(dropped)
+    assert one.shape == other.shape
+    assert 0.3 < (one != other).float().mean() < 0.7
+
+
+# --- What the first rank has goes for all -------------------------------------------------
+
+
+def resumed(path: Path, steps: int, every: int, rank: int) -> Saved:
+    # Only the first rank sees the file.
+    ours = trainer("norms", weights=rank, averaging=0.9)
+    ours.train(steps, checkpoint=path if rank == 0 else path / "nowhere", every=every)
+    return ours.state_dict()
+
+
+def test_two_ranks_go_on_bit_for_bit_and_one_goes_on_from_theirs(pair: Pair, tmp_path: Path):
+    through, _ = pair(resumed, tmp_path / "through", 8, 100)
+    first, _ = pair(resumed, tmp_path / "a", 4, 2)
+    second, other = pair(resumed, tmp_path / "a", 8, 100)
+    assert differing(second["tensors"], through["tensors"]) == []
+    assert differing(second["tensors"], other["tensors"]) == []
+    assert second["steps"] == other["steps"] == 8
+    # One process: what it loads is what two have saved, and what it does next is its own.
+    pair(resumed, tmp_path / "b", 4, 100)
+    alone, same = (trainer("norms", weights=3, averaging=0.9) for _ in range(2))
+    checkpoints.load(tmp_path / "b", alone)
+    assert differing(alone.state_dict()["tensors"], first["tensors"]) == []
+    same.load_state_dict(first)
+    alone.train(8, checkpoint=tmp_path / "b"), same.train(4)
+    assert differing(alone.state_dict()["tensors"], same.state_dict()["tensors"]) == []
+
+
+def goes_on(path: Path, steps: int, rank: int) -> Saved:
+    ours = trainer(weights=rank)
+    ours.train(steps, checkpoint=path)
+    return ours.state_dict()
+
+
+def test_two_ranks_go_on_from_what_one_process_has_saved(pair: Pair, tmp_path: Path):
+    ours = trainer()
+    ours.train(3, checkpoint=tmp_path / "a")
+    state, other = pair(goes_on, tmp_path / "a", 8)
+    assert differing(state["tensors"], other["tensors"]) == []
+    ours.train(5)
+    close(ours.state_dict(), state, 1e-5)
+
+
+def refused(options: Saved, checkpoint: Path | None, rank: int) -> str:
+    try:
+        made(options, rank).train(1, checkpoint=checkpoint)
+    except (ValueError, OSError, RuntimeError) as error:
+        return f"{type(error).__name__}: {error}"
+    return "nothing was refused"
+
+
+def test_a_batch_that_ranks_cannot_share_is_refused(pair: Pair):
+    for found in pair(refused, {"batch": 9}, None):
+        assert found.startswith("ValueError: batch = 9: must be a multiple of 2 ranks × 1 samples")
+    for found in pair(refused, {"batch": 12, "packing": 4}, None):
+        assert "batch = 12: must be a multiple of 2 ranks × 4 samples" in found
+
+
+def test_a_checkpoint_that_the_first_rank_cannot_use_is_refused_by_all(pair: Pair, tmp_path: Path):
+    (tmp_path / "a").write_text("no checkpoint", "utf-8")
+    for found in pair(refused, {}, tmp_path / "a"):
+        assert found.startswith("CheckpointError: ")
+    for found in pair(refused, {}, tmp_path / "nowhere" / "a"):
+        assert "was not written" in found
+    (state, _), (other, _) = pair(trained, 2, {})  # and all of them are where they were
+    assert differing(state["tensors"], other["tensors"]) == []
+
+
+# --- Interrupts, and ranks that are gone --------------------------------------------------
+
+
+def interrupted(at: int, rank: int) -> tuple[int, Saved]:
+    def stop(ours: Trainer) -> None:
+        if (rank, ours.steps) == (1, at):
+            signal.raise_signal(signal.SIGINT)
+
+    ours = trainer()
+    history = ours.train(50, stop)
+    return len(history), ours.state_dict()
+
+
+def test_an_interrupt_of_one_rank_stops_all_between_the_same_steps(pair: Pair):
+    (steps, state), (its_steps, other) = pair(interrupted, 7)
+    assert steps == its_steps == 7
+    assert differing(state["tensors"], other["tensors"]) == []
+
+
+def spoiled(rank: int) -> tuple[str, Saved]:
+
+    ours = trainer(data=Poison(at=[5], spoiled=[0]))  # samples of one batch
+    ours._draws.data.spoiled = (slice(None), slice(12, 16))  # of the second rank's share
+    try:
+        ours.train(20)
+    except NonFiniteError as error:
+        return str(error), ours.state_dict()
+    return "", ours.state_dict()
+
+
+def test_a_loss_that_is_not_finite_on_one_rank_stops_all(pair: Pair):
+    (said, state), (also, other) = pair(spoiled)
+    assert said == also
+    assert "is not finite" in said
+    assert differing(state["tensors"], other["tensors"]) == []
+    assert all(bool(tensor.isfinite().all()) for tensor in state["tensors"].values())
+
+
+def left_alone(steps: int, dies: bool, rank: int) -> str:
+    """The second rank ends, or stands still; what the first one says of it."""
+
+    def leave(ours: Trainer) -> None:
+        if rank == 1 and ours.steps == steps:
+            if dies:
+                os._exit(1)
+            time.sleep(10_000)
+
+    try:
+        trainer().train(10, leave)
+    except RanksError as error:
+        return str(error)
+    return "nothing was said"
+
+
+@pytest.mark.parametrize("dies", [True, False], ids=["dead", "standing still"])
+def test_a_rank_that_waits_for_another_in_vain_says_so(dies: bool, tmp_path: Path):
+    pair = Pair(60 if dies else 5, tmp_path)
+    try:
+        futures = [
+            pool.submit(left_alone, 3, dies, rank=rank) for rank, pool in enumerate(pair.pools)
+        ]
+        said = futures[0].result(timeout=300)
+    finally:
+        pair.close()
+    assert said.startswith("rank 0 of 2: another rank has ended or did not answer in time")
+
+
+# --- One process, or none that joined -----------------------------------------------------
+
+
+def test_one_process_needs_none_of_it(monkeypatch: pytest.MonkeyPatch):
+    assert present() is ALONE
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    with joined() as ranks:
+        assert ranks == Ranks(0, 1)
+        assert not torch.distributed.is_initialized()
+        assert trainer().ranks == ranks
+
+
+def test_copies_that_do_not_know_of_each_other_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(RuntimeError, match=r"WORLD_SIZE = 2: .* a copy of its own.*joined"):
+        trainer()
+
+
+@pytest.mark.parametrize("timeout", [0.0, -1.0])
+def test_a_timeout_is_positive(timeout: float):
+    with pytest.raises(ValueError, match=r"timeout = .*: must be above 0"), joined("cpu", timeout):
+        pass
