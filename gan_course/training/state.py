@@ -374,7 +374,7 @@ class State:
         for average, new in pairs:
             frozen = frozen_in(self.frozen, average)
             if average.is_floating_point():
-                average.lerp_(new, ~frozen * (1 - decay))
+                average.lerp_(new, (~frozen).to(average) * (1 - decay))
             else:
                 average.copy_(torch.where(frozen, average, new))
 
