@@ -1,23 +1,34 @@
-"""The library's commands: ``python -m gan_course sweep FILE.toml``, ``train NAME``, ``audit``."""
+"""The library's commands: ``python -m gan_course sweep FILE.toml``, ``train NAME``, ``audit``.
+
+``torchrun --nproc-per-node=2 -m gan_course train NAME`` trains on two processes together.
+"""
 
 from __future__ import annotations
 
 import argparse
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
-from gan_course.checkpoints import CheckpointError, exists, load
-from gan_course.distributions import TARGETS
+from gan_course.checkpoints import CheckpointError
+from gan_course.distributions import TARGETS, Empirical, GaussianMixture, normal
+from gan_course.images import digits
 from gan_course.losses import LOSSES
-from gan_course.metrics import mode_coverage
+from gan_course.metrics import mode_coverage, squared_mmd
 from gan_course.networks import Ensemble, mlp
 from gan_course.sweeps import record
-from gan_course.training import NonFiniteError, Settings, Trainer
+from gan_course.training import History, NonFiniteError, Settings, Trainer
 from gan_course.training.programs import PROGRAMS
+from gan_course.training.ranks import RanksError, joined
+
+#: The target that is made of pictures.
+DIGITS = "digits"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -36,11 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sweep.set_defaults(run=_sweep)
     train = commands.add_parser(
         "train",
-        help="train GANs on one of the book's targets",
-        description="Train GANs on one of the book's targets, with a checkpoint: given again, "
-        "the same command goes on where it was stopped.",
+        help="train GANs on one of the book's targets, or on handwritten digits",
+        description="Train GANs on one of the book's targets, or on handwritten digits, with a "
+        "checkpoint: given again, the same command goes on where it was stopped. With torchrun "
+        "--nproc-per-node=N -m gan_course train …, N processes train together, each on its "
+        "share of every batch.",
     )
-    train.add_argument("target", choices=TARGETS, help="what to learn")
+    train.add_argument("target", choices=[*TARGETS, DIGITS], help="what to learn")
     train.add_argument("--steps", type=int, default=5_000, help="in all; default: %(default)s")
     train.add_argument("--checkpoint", type=Path, help="default: TARGET.pt, in this folder")
     train.add_argument("--every", type=int, default=1_000, help="steps between two checkpoints")
@@ -48,6 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     train.add_argument("--loss", choices=LOSSES, default="non-saturating")
     train.add_argument("--k", type=int, default=1, help="D steps for each G step")
     train.add_argument("--seed", type=int, default=0)
+    train.add_argument(
+        "--timeout",
+        type=float,
+        default=600,
+        help="seconds that a process of torchrun waits for another; default: %(default)s",
+    )
     train.set_defaults(run=_train)
     audit = commands.add_parser(
         "audit",
@@ -69,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         torch.set_num_threads(options.threads)
     try:
         options.run(options)
-    except (ValueError, OSError, NonFiniteError, CheckpointError) as error:
+    except (ValueError, OSError, NonFiniteError, CheckpointError, RanksError) as error:
         sys.exit(f"{error}")
 
 
@@ -90,35 +109,81 @@ def _sweep(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    torch.manual_seed(options.seed)
-    target = TARGETS[options.target]()
-    trainer = Trainer(
-        Ensemble(lambda: mlp(2, 2), options.runs),
-        Ensemble(lambda: mlp(2, 1), options.runs),
-        target,
-        settings=Settings(loss=options.loss, k=options.k),
-        seed=options.seed,
-        device=options.device,
-        program=options.program,
-    )
-    path = options.checkpoint or Path(f"{options.target.replace(' ', '_')}.pt")
-    wanted = trainer.settings
-    if exists(path):
-        load(path, trainer)
-        if trainer.settings != wanted:
+    with joined(options.device, options.timeout) as ranks:
+        trainer = _trainer(options)
+        path = options.checkpoint or Path(f"{options.target.replace(' ', '_')}.pt")
+        wanted = trainer.settings
+        if trainer.resume(path) and trainer.settings != wanted:
             made = trainer.settings
             raise ValueError(
                 f"{path} was made with loss = {made.loss!r}, k = {made.k}: "
                 "give the same options, or another --checkpoint"
             )
-    trainer.train(options.steps, checkpoint=path, every=options.every)
+        history = History()
+        with suppress(KeyboardInterrupt):  # a second one: what was trained is saved by then
+            history = trainer.train(
+                options.steps, checkpoint=path, every=options.every, resume=False
+            )
+    if not ranks.first:
+        return
     print(f"{trainer.steps} steps, in {path}")  # noqa: T201
     if trainer.steps < options.steps:
         sys.exit("Interrupted. The same command goes on from there.")
-    if target.modal:
-        found = mode_coverage(trainer.sample(2_500), target.centers, float(target.std[0]))
-        for run, (modes, share) in enumerate(zip(found.modes, found.high_quality, strict=True)):
-            print(f"run {run}: {int(modes)} modes, HQ {float(share):.1%}")  # noqa: T201
+    for line in _scores(trainer):
+        print(line)  # noqa: T201
+    if illness := history.symptom(trainer.settings.objective):
+        print(illness)  # noqa: T201
+
+
+def _trainer(options: argparse.Namespace) -> Trainer:
+    """What the command trains: small perceptrons, on points or on pictures."""
+    data: Any
+    if options.target == DIGITS:
+        data, prior = digits()[0], normal(16)
+        shape = data.shape[1:]
+
+        def generator() -> nn.Module:
+            return nn.Sequential(mlp(16, shape.numel()), nn.Unflatten(1, shape), nn.Tanh())
+
+        def discriminator() -> nn.Module:
+            return nn.Sequential(nn.Flatten(), mlp(shape.numel(), 1))
+    else:
+        data, prior = TARGETS[options.target](), normal(2)
+
+        def generator() -> nn.Module:
+            return mlp(2, 2)
+
+        def discriminator() -> nn.Module:
+            return mlp(2, 1)
+
+    torch.manual_seed(options.seed)
+    return Trainer(
+        Ensemble(generator, options.runs),
+        Ensemble(discriminator, options.runs),
+        data,
+        prior,
+        Settings(loss=options.loss, k=options.k),
+        seed=options.seed,
+        device=options.device,
+        program=options.program,
+    )
+
+
+def _scores(trainer: Trainer) -> Iterator[str]:
+    """How well each run does, in words, where there is a measure."""
+    data = trainer.data
+    if isinstance(data, Empirical):
+        real, fake = data.data.flatten(1), trainer.sample(len(data.data)).flatten(2)
+        bandwidth = float(torch.pdist(real[:500]).median())
+        for run, one in enumerate(fake):
+            found = float(squared_mmd(one.unsqueeze(0), real.unsqueeze(0), bandwidth))
+            yield f"run {run}: MMD² to the data {found:.4f}; perfect samples have 0 on average"
+    elif isinstance(data, GaussianMixture) and data.modal:
+        coverage = mode_coverage(trainer.sample(2_500), data.centers, float(data.std[0]))
+        for run, (modes, share) in enumerate(
+            zip(coverage.modes, coverage.high_quality, strict=True)
+        ):
+            yield f"run {run}: {int(modes)} modes, HQ {float(share):.1%}"
 
 
 def _audit(options: argparse.Namespace) -> None:

@@ -48,7 +48,8 @@ def save(path: str | Path, training: Saved) -> None:
         training: what to save.
 
     Raises:
-        OSError: the disk is full, or the folder cannot be written to. The old checkpoint stays.
+        OSError: the disk is full, or the folder is not there or cannot be written to. An old
+            checkpoint stays.
     """
     path = Path(path)
     buffer = io.BytesIO()
@@ -65,8 +66,11 @@ def save(path: str | Path, training: Saved) -> None:
             part.unlink(missing_ok=True)
         full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
         why = f"it needs {math.ceil(len(content) / 1e5) / 10} MB" if full else str(error.strerror)
+        if not path.parent.exists():
+            why = "its folder does not exist"
+        stays = "; the old one stays" if exists(path) else ""
         raise OSError(
-            error.errno, f"the checkpoint was not written ({why}); the old one stays", str(path)
+            error.errno, f"the checkpoint was not written ({why}){stays}", str(path)
         ) from None
     # Wherever this is stopped, one of both is there with its checksum. A damaged one is no
     # replacement for the good one before it.

@@ -50,6 +50,11 @@ class Loss:
     relativistic: bool = False
     belief: Callable[[Tensor], Tensor] = torch.sigmoid
 
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether what D says of a sample is the probability that it is real."""
+        return self.belief is torch.sigmoid
+
 
 def _as_it_is(output: Tensor) -> Tensor:
     return output

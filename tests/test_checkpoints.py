@@ -284,6 +284,44 @@ def test_the_command_refuses_other_settings_than_its_checkpoint_has(tmp_path: Pa
     main([*command, "--steps", "1"])
     with pytest.raises(SystemExit, match="loss = 'non-saturating'"):
         main([*command, "--steps", "2", "--loss", "hinge"])
+    with pytest.raises(SystemExit, match="seed = 1: the saved training has seed 0"):
+        main([*command, "--steps", "2", "--seed", "1"])
+
+
+def test_the_command_reads_its_checkpoint_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from gan_course.__main__ import main
+
+    read: list[Path] = []
+    load = checkpoints.load
+
+    def counted(path: Path, training: Trainer) -> Path:
+        read.append(path)
+        return load(path, training)
+
+    monkeypatch.setattr(checkpoints, "load", counted)
+    for steps in ("1", "2"):
+        command = ["train", "ring", "--device", "cpu", "--steps", steps]
+        main([*command, "--checkpoint", str(tmp_path / "a")])
+    assert read == [tmp_path / "a"]
+
+
+def test_the_command_learns_the_digits(tmp_path: Path, capsys: pytest.CaptureFixture):
+    from gan_course.__main__ import main
+
+    def mmd(steps: int) -> float:
+        arguments = ["train", "digits", "--device", "cpu", "--steps", str(steps)]
+        main([*arguments, "--checkpoint", str(tmp_path / "a")])
+        return float(capsys.readouterr().out.split("MMD² to the data ")[1].split(";")[0])
+
+    before, after = mmd(1), mmd(150)
+    assert 0 < after < before / 2
+    assert torch.load(tmp_path / "a", weights_only=True)["steps"] == 150
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path):
+    with pytest.raises(OSError, match="its folder does not exist") as told:
+        checkpoints.save(tmp_path / "nowhere" / "a", trainer())
+    assert "stays" not in str(told.value)
 
 
 def test_the_command_goes_on_where_it_was_stopped(

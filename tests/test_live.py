@@ -25,7 +25,7 @@ from gan_course import cells
 from gan_course.cells import Cell
 from gan_course.distributions import GaussianMixture, Uniform, normal, ring
 from gan_course.lab import Driver, Lab
-from gan_course.lab.controls import CONTROLS, LAYERS, symptom
+from gan_course.lab.controls import CONTROLS, LAYERS
 from gan_course.lab.curves import MOST, NAMES, Curves
 from gan_course.lab.frames import pack, pack_small, unpack
 from gan_course.lab.scene import CELLS, GRID, MESH, SHOWN, Scene
@@ -34,6 +34,7 @@ from gan_course.lab.view import WINDOW
 from gan_course.losses import LOSSES
 from gan_course.networks import mlp
 from gan_course.theory import jensen_shannon
+from gan_course.training.history import symptom
 
 
 @pytest.fixture

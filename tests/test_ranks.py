@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+from tools import ROOT
 from torch import nn
 from toys import Poison, differing, trainer
 
@@ -24,6 +27,8 @@ from gan_course.training import NonFiniteError, Settings, Trainer
 from gan_course.training.ranks import ALONE, Ranks, RanksError, joined, present
 
 Saved = dict[str, Any]
+LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gloo is told of its network here")
 
 
 class Pair:
@@ -50,7 +55,7 @@ class Pair:
 
 def join(store: str, timeout: float, rank: int) -> None:
     torch.set_num_threads(1)
-    os.environ |= {"WORLD_SIZE": "2", "RANK": str(rank), "GLOO_SOCKET_IFNAME": "lo"}
+    os.environ |= {"WORLD_SIZE": "2", "RANK": str(rank), "GLOO_SOCKET_IFNAME": LOOPBACK}
     torch.distributed.init_process_group(
         "gloo", init_method=store, rank=rank, world_size=2, timeout=timedelta(seconds=timeout)
     )
@@ -360,4 +365,49 @@ def test_copies_that_do_not_know_of_each_other_are_refused(monkeypatch: pytest.M
 @pytest.mark.parametrize("timeout", [0.0, -1.0])
 def test_a_timeout_is_positive(timeout: float):
     with pytest.raises(ValueError, match=r"timeout = .*: must be above 0"), joined("cpu", timeout):
+        pass
+
+
+# --- torchrun -----------------------------------------------------------------------------
+
+
+def test_torchrun_is_interrupted_and_one_process_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    from gan_course.__main__ import main
+
+    path = tmp_path / "ring.pt"
+    command = ["train", "ring", "--device", "cpu", "--checkpoint", str(path), "--every", "2"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    process = subprocess.Popen(
+        [*torchrun, "-m", "gan_course", *command, "--steps", "1000000"],
+        cwd=ROOT,
+        env=os.environ | {"GLOO_SOCKET_IFNAME": LOOPBACK, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        until = time.monotonic() + 300
+        while not path.exists() and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=300)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    steps = torch.load(path, weights_only=True)["steps"]
+    assert said.count(f"{steps} steps, in ") == 1, said  # of the first rank alone
+    assert "The same command goes on from there" in said
+    main([*command, "--steps", str(steps + 3)])
+    assert f"{steps + 3} steps, in " in capsys.readouterr().out
+
+
+def test_more_ranks_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    for name, value in (("WORLD_SIZE", "2"), ("LOCAL_RANK", "1")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match="has 1 GPUs, and none for its rank 1"), joined("auto"):
         pass

@@ -31,6 +31,7 @@ from gan_course.training import (
     devices,
     pick_device,
 )
+from gan_course.training.history import LATELY
 from gan_course.training.state import Player
 
 # -- Algorithm 1 ----------------------------------------------------------------------
@@ -755,3 +756,30 @@ def test_a_device_asked_for_by_name_never_falls_back(name: str, broken_cuda: Non
 def test_an_unknown_device_is_named():
     with pytest.raises(ValueError, match="device = 'abacus' cannot be used here"):
         pick_device("abacus")
+
+
+# --- What a training suffers from ---------------------------------------------------------
+
+
+def lately(loss: str = "non-saturating", steps: int = 200, **settings: object) -> str:
+    ours = trainer(loss=loss, batch=64, **settings)
+    history = ours.train(steps)
+    return history.symptom(ours.settings.objective)
+
+
+@pytest.mark.parametrize("loss", ["non-saturating", "least squares", "hinge", "relativistic"])
+def test_a_training_that_is_well_has_no_symptom(loss: str):
+    assert lately(loss) == ""
+
+
+def test_what_a_training_suffers_from_is_said():
+    assert "nearly perfect" in lately(discriminator_rate=1e-1, generator_rate=0.0)
+    assert "The losses run away" in lately("wasserstein", discriminator_rate=1e-1)
+    assert "gradient has vanished" in lately("wasserstein", clip=1e-6)
+    assert History().symptom(LOSSES["hinge"]) == ""
+
+
+def test_runs_that_stopped_are_said():
+    history = History()
+    history.extend(torch.ones(LATELY, len(Record._fields), 3))
+    assert "The training stopped" in history.symptom(LOSSES["hinge"])

@@ -347,22 +347,3 @@ def advice(values: Mapping[str, Any], dimension: int) -> str:
         "expect jumps (chapter 05).": loss == "maximum likelihood",
     }
     return " ".join(saying for saying, applies in sayings.items() if applies)
-
-
-def symptom(measures: Mapping[str, float]) -> str:
-    """Say what a training suffers from, and what helps; empty if it looks well.
-
-    Args:
-        measures: those of :meth:`gan_course.lab.scene.Scene.measures`.
-    """
-    if measures["outside"] > 0.9:
-        return (
-            "The generator has run away: nearly all samples are outside the picture. "
-            "Lower the rates or add R1, then reset (chapter 06)."
-        )
-    if measures.get("real", 0) > 0.99 and measures["fake"] < 0.01:  # a score is not compared
-        return (
-            "D is nearly perfect, and G learns little from it. "
-            "Lower D's rate or k, or add R1 (chapter 05)."
-        )
-    return ""

@@ -28,7 +28,6 @@ from gan_course.lab.controls import (
     check_layers,
     described,
     offered,
-    symptom,
 )
 from gan_course.lab.curves import NAMES, Curves
 from gan_course.lab.driver import Driver
@@ -41,6 +40,7 @@ from gan_course.lab.still import bundle
 from gan_course.lab.view import View
 from gan_course.networks import Ensemble, mlp
 from gan_course.training import NonFiniteError, Record, Settings, Trainer
+from gan_course.training.history import symptom
 
 GIVEN, DRAWN = "given", "drawn"
 #: What a reader's layers are at the start.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -12,8 +13,14 @@ from gan_course.arguments import one_of
 if TYPE_CHECKING:
     import pandas as pd
 
+    from gan_course.losses import Loss
+
 #: Calls after which a history joins what they added.
 CHUNKS = 512
+#: Steps that a diagnosis looks back on.
+LATELY = 100
+#: A loss beyond which a training is said to diverge, and a gradient of G that moves nothing.
+RUNAWAY, VANISHED = 1e3, 1e-6
 
 
 class NonFiniteError(ArithmeticError):
@@ -147,3 +154,55 @@ class History:
         )
         frame = pd.DataFrame({q: v.flatten().numpy() for q, v in columns.items()}, index=index)
         return frame.astype({"frozen": bool}).reset_index()
+
+    def symptom(self, objective: Loss) -> str:
+        """Say what most runs of the training suffer from of late; empty if they look well.
+
+        Args:
+            objective: the loss, which says whether D gives probabilities.
+        """
+        if not self._steps:
+            return ""
+        lately = {name: self[name][-LATELY:].float() for name in Record._fields}
+        measures = {name: float(values.mean(dim=0).median()) for name, values in lately.items()}
+        if not objective.gives_probabilities:
+            del measures["real"], measures["fake"]
+        return symptom(measures)
+
+
+def symptom(measures: Mapping[str, float]) -> str:
+    """Say what a training suffers from, and what helps; empty if it looks well.
+
+    Args:
+        measures: any of ``real`` and ``fake``, what D says of either, where that is a
+            probability; ``outside``, the share of samples that are far from all data;
+            ``frozen``, the share of steps after the training stopped; and the losses and norms
+            of gradients of a :class:`Record`.
+    """
+    if measures.get("frozen", 0) > 0.5:
+        return (
+            "The training stopped: a loss or its gradient was not finite. "
+            "Lower the rates or add R1, and start again (chapter 06)."
+        )
+    if measures.get("outside", 0) > 0.9:
+        return (
+            "The generator has run away: nearly all samples are outside the picture. "
+            "Lower the rates or add R1, then reset (chapter 06)."
+        )
+    if measures.get("real", 0) > 0.99 and measures.get("fake", 1) < 0.01:
+        return (
+            "D is nearly perfect, and G learns little from it. "
+            "Lower D's rate or k, or add R1 (chapter 05)."
+        )
+    losses = ("discriminator_loss", "generator_loss")
+    if any(abs(measures.get(name, 0)) > RUNAWAY for name in losses):
+        return (
+            "The losses run away. Lower the rates; a critic without bounds needs a penalty, such "
+            "as WGAN-GP (chapters 06 and 08)."
+        )
+    if measures.get("generator_gradient", 1) < VANISHED:
+        return (
+            "G's gradient has vanished: D says the same of all its samples. Lower D's rate or k, "
+            "or choose the non-saturating loss (chapter 05)."
+        )
+    return ""

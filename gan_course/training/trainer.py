@@ -539,7 +539,7 @@ class Trainer:
             raise ValueError(f"a saved training has the parts {sorted(expected)}, and no others")
         steps = whole("steps", saved["steps"], at_least=0)
         if saved["seed"] != self.seed:
-            raise ValueError(f"seed = {self.seed!r}: the saved training has {saved['seed']!r}")
+            raise ValueError(f"seed = {self.seed!r}: the saved training has seed {saved['seed']!r}")
         settings = Settings.from_plain(saved["settings"], known=self._settings)
         examine_settings(self.state, settings, self.ranks)
         self.state.check(saved["tensors"], average=bool(settings.averaging))
