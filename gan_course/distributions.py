@@ -129,7 +129,11 @@ class GaussianMixture:
         return low - margin, high + margin
 
     def sample(self, shape: Sequence[int] = (), generator: Generator | None = None) -> Tensor:
-        """Draw samples, shape ``(*shape, dim)``."""
+        """Draw samples, shape ``(*shape, dim)``.
+
+        Raises:
+            ValueError: ``shape`` is no sequence of whole numbers.
+        """
         shape, device = _sizes(shape), self.centers.device
         noise_shape = (*shape, *self.event_shape)
         if len(self.centers) == 1:  # the usual prior: nothing to choose
@@ -147,7 +151,11 @@ class GaussianMixture:
         return torch.addcmul(F.embedding(index, self.centers), noise, scale)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Log density in nats at ``x``, shape ``(..., dim)`` to ``(...)``."""
+        """Log density in nats at ``x``, shape ``(..., dim)`` to ``(...)``.
+
+        Raises:
+            ValueError: ``x`` is no tensor of real numbers of this dimension, or on another device.
+        """
         x = _points(x, self.event_shape)
         one_device(source=self.centers, x=x)
         if not x.numel():  # torch cannot take none
@@ -204,14 +212,22 @@ class Uniform:
         return low - 0.25 * (high - low), high + 0.25 * (high - low)
 
     def sample(self, shape: Sequence[int] = (), generator: Generator | None = None) -> Tensor:
-        """Draw samples, shape ``(*shape, dim)``."""
+        """Draw samples, shape ``(*shape, dim)``.
+
+        Raises:
+            ValueError: ``shape`` is no sequence of whole numbers.
+        """
         u = torch.rand(
             (*_sizes(shape), *self.event_shape), generator=generator, device=self.low.device
         )
         return self.low.lerp(self.high, u)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Log density in nats at ``x``, shape ``(..., dim)`` to ``(...)``; −inf outside."""
+        """Log density in nats at ``x``, shape ``(..., dim)`` to ``(...)``; −inf outside.
+
+        Raises:
+            ValueError: ``x`` is no tensor of real numbers of this dimension, or on another device.
+        """
         x = _points(x, self.event_shape)
         one_device(source=self.low, x=x)
         if not x.numel():  # torch cannot take none
@@ -312,12 +328,20 @@ class Labelled:
 
 
 def normal(dim: int = 2) -> GaussianMixture:
-    """The standard normal, the usual prior on z."""
+    """The standard normal, the usual prior on z.
+
+    Raises:
+        ValueError: ``dim`` is no whole number above zero.
+    """
     return GaussianMixture(torch.zeros(1, whole("dim", dim, at_least=1, at_most=_MOST)), 1.0)
 
 
 def uniform(dim: int = 2) -> Uniform:
-    """The uniform prior on [−1, 1] in each dimension."""
+    """The uniform prior on [−1, 1] in each dimension.
+
+    Raises:
+        ValueError: ``dim`` is no whole number above zero.
+    """
     dim = whole("dim", dim, at_least=1, at_most=_MOST)
     return Uniform(-torch.ones(dim), torch.ones(dim))
 
@@ -349,7 +373,12 @@ def codebook(dim: int = 64, codes: int = 256, std: float = 0.02) -> GaussianMixt
 
 
 def ring(modes: int = 8, radius: float = 1.0, std: float = 0.01) -> GaussianMixture:
-    """Gaussians evenly spaced on a circle; the defaults are PacGAN's (Lin et al. 2018, §4.1)."""
+    """Gaussians evenly spaced on a circle; the defaults are PacGAN's (Lin et al. 2018, §4.1).
+
+    Raises:
+        ValueError: ``modes`` is no whole number above zero, ``radius`` is negative or not finite,
+            or ``std`` is not above zero.
+    """
     modes, radius = (
         whole("modes", modes, at_least=1, at_most=_MOST),
         number("radius", radius, above=0, at_most=1e30),
@@ -360,7 +389,12 @@ def ring(modes: int = 8, radius: float = 1.0, std: float = 0.01) -> GaussianMixt
 
 
 def grid(side: int = 5, spacing: float = 2.0, std: float = 0.05) -> GaussianMixture:
-    """Gaussians on a square grid around 0; the defaults are PacGAN's (Lin et al. 2018, §4.1)."""
+    """Gaussians on a square grid around 0; the defaults are PacGAN's (Lin et al. 2018, §4.1).
+
+    Raises:
+        ValueError: ``side`` is no whole number above zero, or ``spacing`` or ``std`` is not above
+            zero.
+    """
     side, spacing = (
         whole("side", side, at_least=1, at_most=1000),
         number("spacing", spacing, above=0, at_most=1e30),
@@ -370,14 +404,22 @@ def grid(side: int = 5, spacing: float = 2.0, std: float = 0.05) -> GaussianMixt
 
 
 def two_moons(std: float = 0.08) -> GaussianMixture:
-    """Two interleaved half circles, blurred by a Gaussian."""
+    """Two interleaved half circles, blurred by a Gaussian.
+
+    Raises:
+        ValueError: ``std`` is not above zero.
+    """
     angle = torch.linspace(0, math.pi, 60)
     upper = torch.stack([angle.cos() - 0.5, angle.sin() - 0.25], dim=-1)
     return GaussianMixture(torch.cat([upper, -upper]), std, modal=False)
 
 
 def spiral(turns: float = 1.5, std: float = 0.05) -> GaussianMixture:
-    """An Archimedean spiral from the centre to radius 1, blurred by a Gaussian."""
+    """An Archimedean spiral from the centre to radius 1, blurred by a Gaussian.
+
+    Raises:
+        ValueError: ``turns`` or ``std`` is not above zero.
+    """
     turns = number("turns", turns, at_least=-1e6, at_most=1e6)
     # Equal steps in t² are nearly equal steps along the curve.
     t = torch.linspace(0.02, 1, 150).sqrt()
@@ -394,6 +436,10 @@ def drawn(points: Points, std: float | None = None) -> GaussianMixture:
         points: where the pointer went, shape ``(points, dim)``.
         std: width of the kernel; default Scott's rule, ``n^(−1/(dim + 4))`` times the
             mean standard deviation of the axes (Scott 1992, eq. 6.42).
+
+    Raises:
+        ValueError: there are fewer than two points, one is not finite, all are one where a width
+            is to be found, or ``std`` is not above zero.
     """
     points = tensor("points", points, "(...)", dtype=torch.float32)
     if points.dim() != 2 or len(points) < 2:

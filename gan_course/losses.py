@@ -42,6 +42,10 @@ class Loss:
         belief: what D's output says of a sample: a probability of being real, σ(a), where the
             loss makes it one; for least squares the output itself is; for a critic it is a
             score, of which only the order and the differences count.
+
+    Raises:
+        ValueError: by both objectives, if the logits are no tensors of shape ``(runs, batch)``
+            that fit, or there are none.
     """
 
     name: str
@@ -183,5 +187,8 @@ def value(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 
     Goodfellow et al. 2014, eq. 1, without the factor ½ that some texts carry: the
     value at the equilibrium is −2 log 2.
+
+    Raises:
+        ValueError: the logits are no tensors of shape ``(runs, batch)``, equally many runs.
     """
     return -cross_entropy(real_logits, fake_logits)

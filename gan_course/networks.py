@@ -248,7 +248,11 @@ class Ensemble(nn.Module):
         self._seen = True
 
     def member(self, run: int) -> nn.Module:
-        """Lift one copy out as a plain network with weights of its own."""
+        """Lift one copy out as a plain network with weights of its own.
+
+        Raises:
+            ValueError: there is no such run.
+        """
         try:
             run = whole("run", run, at_least=0, at_most=self.runs - 1)
         except ValueError:

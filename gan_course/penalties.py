@@ -87,6 +87,10 @@ def gradient_norm(critic: Critic, points: Tensor) -> Tensor:
     """‖∇ₓ critic(x)‖ for each sample, shape ``(runs, batch)``, differentiable once more.
 
     The samples of a batch must not influence one another's logits (no batch norm in D).
+
+    Raises:
+        ValueError: the points are not of that shape, the critic is no function, or its logits
+            do not depend on the points.
     """
     function("critic", critic)
     points = tensor("points", points, "(runs, batch, features, ...)", least=1, finite=False)

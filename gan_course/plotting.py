@@ -7,7 +7,7 @@ and line styles that differ too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -57,7 +57,18 @@ def use_style() -> None:
 def plot_samples(
     ax: Axes, real: Tensor | None, fake: Tensor | None, window: tuple[float, float] | None = None
 ) -> Axes:
-    """Scatter 2-D samples, each of shape ``(samples, 2)``; real as dots, generated as crosses."""
+    """Scatter 2-D samples, real as dots, generated as crosses.
+
+    Args:
+        ax: where to draw.
+        real: shape ``(samples, 2)``; or none.
+        fake: likewise.
+        window: lower and upper end of both axes.
+
+    Raises:
+        ValueError: the samples are not in the plane, or the window is none.
+    """
+    _check_axes(ax)
     for name, samples in {"real": real, "fake": fake}.items():
         if samples is not None:
             _check_points(name, samples)
@@ -92,7 +103,12 @@ def plot_belief(
         discriminate: samples ``(batch, 2)`` to probabilities ``(batch,)``.
         window: lower and upper end of both axes.
         resolution: points a side.
+
+    Raises:
+        ValueError: ``discriminate`` is no function or returns another number of values, the
+            window is none, or there are fewer than two points a side.
     """
+    _check_axes(ax)
     function("discriminate", discriminate)
     window, resolution = _ends(window), whole("resolution", resolution, at_least=2, at_most=4000)
     axis = torch.linspace(*window, resolution)
@@ -127,7 +143,23 @@ def plot_game(
     generated_density: Tensor,
     belief: Tensor,
 ) -> Axes:
-    """Draw one moment of a 1-D game: p_data, p_g and D over the same x, shape ``(points,)``."""
+    """Draw one moment of a 1-D game: p_data, p_g and D over the same x.
+
+    Args:
+        ax: where to draw.
+        x: at least two places, shape ``(points,)``.
+        data_density: p_data there, shape ``(points,)``.
+        generated_density: p_g there, likewise.
+        belief: D there, likewise.
+
+    Raises:
+        ValueError: one of them is no row of numbers, or not as long as x.
+    """
+    _check_axes(ax)
+    x = tensor("x", x, "(points,)", least=2)
+    data_density = _row("data_density", data_density, "x", len(x))
+    generated_density = _row("generated_density", generated_density, "x", len(x))
+    belief = _row("belief", belief, "x", len(x))
     ax.plot(x, data_density, color=REAL, linestyle=":", linewidth=2.4, label="$p_{data}$")
     ax.plot(x, generated_density, color=FAKE, label="$p_g$")
     ax.plot(x, belief, color=JUDGE, linestyle="--", label="$D$")
@@ -137,9 +169,25 @@ def plot_game(
 
 
 def plot_arrows(ax: Axes, z: Tensor, x: Tensor, window: tuple[float, float]) -> Axes:
-    """Draw where the generator sends the noise: arrows from z, below, to x = G(z), above."""
+    """Draw where the generator sends the noise: arrows from z, below, to x = G(z), above.
+
+    Args:
+        ax: where to draw.
+        z: at least one noise, shape ``(arrows,)``; from the least to the largest they take the
+            width of the window.
+        x: where each goes, shape ``(arrows,)``.
+        window: lower and upper end of the axis of x.
+
+    Raises:
+        ValueError: z or x is no row of finite numbers, they are not equally many, or the
+            window is none.
+    """
+    _check_axes(ax)
+    z = tensor("z", z, "(arrows,)", least=1)
+    x, window = _row("x", x, "z", len(z), finite=True), _ends(window)
     span = z.max() - z.min()
-    start = window[0] + (z - z.min()) / span * (window[1] - window[0])
+    share = (z - z.min()) / span if span > 0 else torch.full_like(z, 0.5)
+    start = window[0] + share * (window[1] - window[0])
     for below, above in zip(start.tolist(), x.tolist(), strict=True):
         ax.annotate(
             "",
@@ -161,7 +209,19 @@ def plot_runs(ax: Axes, frame: pd.DataFrame, quantity: str, label: str | None = 
         frame: tidy history, see :meth:`gan_course.training.History.frame`.
         quantity: the column to draw.
         label: the line's name in the legend.
+
+    Raises:
+        ValueError: ``frame`` is no table with the columns ``step``, ``run`` and ``quantity``.
     """
+    _check_axes(ax)
+    _check_columns(frame, {"quantity": quantity})
+    for column in ("step", "run"):
+        if column not in frame.columns:
+            raise ValueError(f"frame has the columns {[*frame.columns]}: {column} is missing")
+    if frame[quantity].dtype.kind not in "biuf":
+        raise ValueError(f"quantity = {quantity!r}: must be a column of numbers")
+    if not (label is None or isinstance(label, str)):
+        raise ValueError(f"label = {shown(label)}: must be words")
     table = frame.pivot_table(index="step", columns="run", values=quantity)
     line = ax.plot(table.index, table.median(axis=1), label=label)[0]
     low, high = table.quantile(0.25, axis=1), table.quantile(0.75, axis=1)
@@ -179,7 +239,15 @@ def plot_shares(ax: Axes, frame: pd.DataFrame, event: str, x: str, y: str) -> Ax
         event: a column of truth values.
         x: the column that goes from left to right.
         y: the column that goes from bottom to top.
+
+    Raises:
+        ValueError: ``frame`` is no table with these columns, is empty, or an event is neither
+            true nor false.
     """
+    _check_axes(ax)
+    _check_columns(frame, {"event": event, "x": x, "y": y})
+    if not frame[event].isin([True, False]).all():
+        raise ValueError(f"event = {shown(event)}: must be a column of truth values")
     import seaborn as sns  # noqa: PLC0415
 
     table = partial(frame.pivot_table, index=y, columns=x, values=event)
@@ -206,7 +274,18 @@ def _percent(events: pd.Series[bool]) -> str:
 
 
 def plot_images(ax: Axes, images: Tensor, columns: int = 8, title: str | None = None) -> Axes:
-    """Tile images of shape ``(images, 1, height, width)``, values −1 (black) to 1 (white)."""
+    """Tile images, row by row.
+
+    Args:
+        ax: where to draw.
+        images: shape ``(images, 1, height, width)``, values −1 (black) to 1 (white).
+        columns: how many stand in a row.
+        title: what stands above them.
+
+    Raises:
+        ValueError: they are no images of one channel, or there is no column.
+    """
+    _check_axes(ax)
     images = tensor("images", images, "(images, 1, height, width)", least=1, finite=False)
     if images.shape[1] != 1:
         raise ValueError(f"images has shape {tuple(images.shape)}: expected one channel")
@@ -225,16 +304,31 @@ def plot_images(ax: Axes, images: Tensor, columns: int = 8, title: str | None = 
 
 
 def legend_below(ax: Axes, columns: int = 3) -> Axes:
-    """Put the axis's legend under it, out of the way of the data."""
+    """Put the axis's legend under it, out of the way of the data.
+
+    Raises:
+        ValueError: there is no column.
+    """
+    _check_axes(ax)
     columns = whole("columns", columns, at_least=1)
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=columns)
     return ax
 
 
 def panels(count: int, width: float = 2.6, height: float = 2.6) -> Sequence[Axes]:
-    """Make a row of axes of equal size."""
+    """Make a row of axes of equal size.
+
+    Args:
+        count: how many, at most 100.
+        width: of each, in inches, at most 100.
+        height: of each, likewise.
+
+    Raises:
+        ValueError: there are none or too many, or a size is not above zero and at most 100.
+    """
     count = whole("count", count, at_least=1, at_most=100)
-    width, height = number("width", width, above=0), number("height", height, above=0)
+    width = number("width", width, above=0, at_most=100)
+    height = number("height", height, above=0, at_most=100)
     _, axes = plt.subplots(1, count, figsize=(width * count, height), squeeze=False)
     return list(axes[0])
 
@@ -261,3 +355,27 @@ def _check_points(name: str, samples: object) -> None:
     found = tensor(name, samples, "(samples, 2)", finite=False)
     if not isinstance(samples, Tensor) or found.shape[1] != 2:
         raise ValueError(f"{name} = {shown(samples)}: must be a tensor of shape (samples, 2)")
+
+
+def _check_axes(ax: object) -> None:
+    if not isinstance(ax, Axes):
+        raise ValueError(f"ax = {shown(ax)}: must be a matplotlib Axes")
+
+
+def _row(name: str, values: object, other: str, length: int, *, finite: bool = False) -> Tensor:
+    """Values in a row, as many as another argument has."""
+    found = tensor(name, values, "(points,)", finite=finite)
+    if len(found) != length:
+        raise ValueError(f"{name} has {len(found)} values, {other} has {length}: must be as many")
+    return found
+
+
+def _check_columns(frame: object, columns: Mapping[str, object]) -> None:
+    """Ask that ``frame`` is a table with these columns, given by the arguments that name them."""
+    import pandas as pd  # noqa: PLC0415  # whoever has a table has loaded it
+
+    if not isinstance(frame, pd.DataFrame) or frame.empty:
+        raise ValueError(f"frame = {shown(frame)}: must be a pandas DataFrame with rows")
+    for name, column in columns.items():
+        if not isinstance(column, str) or column not in frame.columns:
+            raise ValueError(f"{name} = {shown(column)}: choose one of {[*frame.columns]}")

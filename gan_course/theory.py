@@ -222,7 +222,11 @@ class Discriminator:
     logit: Callable[[Tensor], Tensor]
 
     def __call__(self, x: Tensor) -> Tensor:
-        """D at ``x``, a probability; shape ``(..., *event_shape)`` to ``(...)``."""
+        """D at ``x``, a probability; shape ``(..., *event_shape)`` to ``(...)``.
+
+        Raises:
+            ValueError: ``x`` is not of the laws' event shape, or no real numbers.
+        """
         return torch.sigmoid(self.logit(x))
 
 

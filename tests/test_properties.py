@@ -10,7 +10,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -77,8 +79,16 @@ def shifted(mean: Tensor) -> Any:
     return distributions.Normal(mean, 1.0)
 
 
-def axis() -> Any:
-    return Figure().subplots()
+def panels(**given: Any) -> None:
+    plt.close(plotting.panels(**given)[0].figure)
+
+
+AX, LABELLED = Figure().subplots(), Figure().subplots()
+LABELLED.plot([0, 1], label="one")
+ROW = X[0, :, 0]
+TABLE = pd.DataFrame(
+    {"step": [1, 1, 2, 2], "run": [0, 1, 0, 1], "loss": [1.0, 2.0, 0.5, 1.5], "ended": [True] * 4}
+)
 
 
 #: A call that is right; each of its arguments is replaced in turn.
@@ -203,21 +213,40 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = (
         "gradient_norm": (gradient_norm, {"critic": slope, "points": X}),
         "mixing_weights": (mixing_weights, {"real": X}),
         "plot_samples": (
-            lambda **given: plotting.plot_samples(axis(), **given),
-            {"real": X[0], "fake": Y[0], "window": (-1.0, 1.0)},
+            plotting.plot_samples,
+            {"ax": AX, "real": X[0], "fake": Y[0], "window": (-1.0, 1.0)},
         ),
         "plot_belief": (
-            lambda **given: plotting.plot_belief(axis(), **given),
+            plotting.plot_belief,
             {
+                "ax": AX,
                 "discriminate": lambda x: x[:, 0].sigmoid(),
                 "window": (-1.0, 1.0),
                 "resolution": 5,
             },
         ),
         "plot_images": (
-            lambda **given: plotting.plot_images(axis(), **given),
-            {"images": torch.zeros(3, 1, 2, 2), "columns": 2},
+            plotting.plot_images,
+            {"ax": AX, "images": torch.zeros(3, 1, 2, 2), "columns": 2},
         ),
+        "plot_game": (
+            plotting.plot_game,
+            {"ax": AX, "x": ROW, "data_density": ROW, "generated_density": ROW, "belief": ROW},
+        ),
+        "plot_arrows": (
+            plotting.plot_arrows,
+            {"ax": AX, "z": ROW, "x": ROW, "window": (-1.0, 1.0)},
+        ),
+        "plot_runs": (
+            plotting.plot_runs,
+            {"ax": AX, "frame": TABLE, "quantity": "loss", "label": "G"},
+        ),
+        "plot_shares": (
+            plotting.plot_shares,
+            {"ax": AX, "frame": TABLE, "event": "ended", "x": "run", "y": "step"},
+        ),
+        "legend_below": (plotting.legend_below, {"ax": LABELLED, "columns": 2}),
+        "panels": (panels, {"count": 2, "width": 1.0, "height": 1.0}),
         "explore": (
             explore.explore,
             {"draw": lambda _, q: None, "size": (2.0, 1.0), "alt": "", "q": (0.0, 1.0, 0.5)},
@@ -236,6 +265,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = (
         for name, penalty in PENALTIES.items()
     }
 )
+OBJECTIVES = {play for loss in LOSSES.values() for play in (loss.discriminator, loss.generator)}
 #: Other words for an argument in a message.
 CALLED = {
     "frequencies": "frequencies",
@@ -284,6 +314,7 @@ def holds_nan(odd: Any) -> bool:
 def test_an_odd_argument_is_right_or_named(name: str) -> None:
     call, right = CALLS[name]
     call(**right)
+    refused = False
     for argument in right:
         words = CALLED.get(argument, argument).split("|")
         for odd in ODD:
@@ -291,7 +322,7 @@ def test_an_odd_argument_is_right_or_named(name: str) -> None:
             try:
                 result = call(**(right | {argument: odd}))
             except (ValueError, TypeError) as error:
-                said = str(error)
+                said, refused = str(error), True
                 assert any(word in said for word in words), f"{argument} = {odd!r}: {error!r}"
             except quadrature.IntegrationError:
                 pass  # an integral that cannot be had says so
@@ -302,6 +333,17 @@ def test_an_odd_argument_is_right_or_named(name: str) -> None:
                 silent = has_nan(result) and not (passes and holds_nan(odd))
                 assert not silent, f"{argument} = {odd!r}: {result!r}"
             assert torch.get_num_threads() == before
+    if refused and not documented(call):
+        pytest.fail(f"{name} refuses arguments, and its docstring does not say so")
+
+
+def documented(call: Callable[..., Any]) -> bool:
+    """Whether a docstring says what is raised, here or where it points to."""
+    owner = LOSSES["hinge"] if call in OBJECTIVES else call
+    places = (owner, getattr(owner, "__init__", None), type(owner), type(owner).__call__)
+    said = "\n".join(place.__doc__ or "" for place in places if place is not None)
+    ours = "gan_course" in (getattr(owner, "__module__", None) or "")
+    return not ours or "Raises:" in said or "errors as :func:" in said
 
 
 def test_digits_need_no_argument() -> None:
