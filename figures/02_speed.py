@@ -11,10 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from gan_course.plotting import FAKE, INK, REAL, use_style
+from gan_course.plotting import INK, JUDGE, use_style
 
 RECORD = Path(__file__).parents[1] / "benchmarks" / "results" / "cpu.json"
-STYLES = {16: {"color": REAL, "marker": "o"}, 128: {"color": FAKE, "marker": "s"}}
+STYLES = {16: {"color": INK, "marker": "o"}, 128: {"color": JUDGE, "marker": "s"}}
+LEVELS = {16: ":", 128: (0, (6, 2))}
 
 
 def draw(record: dict[str, Any]) -> Figure:
@@ -29,7 +30,9 @@ def draw(record: dict[str, Any]) -> Figure:
             if (row["width"], row["k"], row["R1"]) == (width, 1, 0)
         )
         plain = 1e3 / row["plain loop"]["steps_per_second"]
-        left.axhline(plain, color=style["color"], linestyle=":", label=f"tutorial loop, {width}")
+        left.axhline(
+            plain, color=style["color"], linestyle=LEVELS[width], label=f"tutorial loop, {width}"
+        )
     left.set(xlabel="runs that train at once", ylabel="milliseconds", title="a step of one run")
     left.legend(fontsize="small", loc="upper left")
     curve(right, record["widths"], color=INK, marker="o")

@@ -514,7 +514,7 @@ def pushforward_density(
         generator: noise ``(batch, 1)`` to samples ``(batch, 1)``.
         prior: where z comes from, with event shape ``(1,)``.
         x: where to evaluate, shape ``(points,)``, on the generator's device.
-        resolution: points of the grid over ``prior.window``.
+        resolution: points of the grid over twice ``prior.window``, which holds the tails.
 
     Raises:
         ValueError: the prior or what the generator returns is not one-dimensional, or
@@ -528,7 +528,10 @@ def pushforward_density(
     if prior.event_shape != (1,):
         raise ValueError(f"prior has event shape {tuple(prior.event_shape)}: expected (1,)")
     prior = prior.to(x.device)
-    z = torch.linspace(*prior.window, resolution, dtype=torch.float32, device=x.device)
+    low, high = prior.window
+    tail = (high - low) / 2  # a normal reaches to 8 standard deviations: nothing is cut off
+    ends = low - tail, high + tail
+    z = torch.linspace(*ends, resolution, dtype=torch.float32, device=x.device)
     with torch.no_grad():
         image = generator(z.unsqueeze(-1))
     if not isinstance(image, Tensor) or image.shape != (resolution, 1):

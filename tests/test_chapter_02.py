@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import re
+from fractions import Fraction
 from itertools import combinations
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from tools import exercise_tests
 
+from gan_course.exercises import Wrong, exercise
 from gan_course.exercises.chapter_02 import HINTS, _round
 
 
@@ -47,11 +50,15 @@ def broken_round(G: Any, D: Any, of_G: Any, of_D: Any, *batches: torch.Tensor) -
 
 RIGHT = [
     ("02.1", math.log(0.9) + math.log(0.8)),
+    ("02.1", np.float32(-0.3285)),
+    ("02.1", torch.tensor(-0.3285)),
+    ("02.1", Fraction(-329, 1000)),
     ("02.2", lambda real, fake: F.softplus(-real).mean(-1) + F.softplus(fake).mean(-1)),
     ("02.3", lambda x: 0.5 / x.sqrt()),
     ("02.4", 89),
     ("02.4", 89.0),
     ("02.4", np.int64(89)),
+    ("02.4", torch.tensor([89])),
     ("02.4", torch.tensor(89)),
     ("02.5", _round()),
     ("02.5", two_batches),
@@ -91,7 +98,7 @@ WRONG = [
     ("02.4", "the mean over seeds", 91, "the mean"),
     ("02.4", "one seed", 95, "one seed"),
     *(("02.5", fault, _round(fault), re.escape(hint)) for fault, hint in HINTS.items()),
-    ("02.5", "nothing moves", lambda *given: True, "weights"),
+    ("02.5", "nothing moves", lambda *given: True, "G has not moved.*D has not moved"),
     ("02.6", "as it was", broken_round, "labels.*detached.*zero"),
     *(
         ("02.6", " and ".join(bugs), _round(*bugs), ".*".join(HINTS[bug][-20:] for bug in bugs))
@@ -102,3 +109,85 @@ WRONG = [
 ]
 
 test_right_answers, test_wrong_answers, test_stubs = exercise_tests(RIGHT, WRONG)
+
+
+# --- Mutants of the solution ---------------------------------------------------------------
+
+SOLVED = """
+def one_round(G, D, of_G, of_D, x, z_D, z_G):
+    loss = F.softplus(-D(x)).mean() + F.softplus(D(G(z_D).detach())).mean()
+    of_D.zero_grad()
+    loss.backward()
+    of_D.step()
+
+    loss = F.softplus(-D(G(z_G))).mean()
+    of_G.zero_grad()
+    loss.backward()
+    of_G.step()
+    return True
+"""
+# What is written for what, at each place by itself.
+MUTATIONS = [
+    (".detach()", ""),
+    ("(-D(", "(D("),
+    ("softplus(D(", "softplus(-D("),
+    ("F.softplus", "-F.softplus"),
+    ("z_D)", "z_G)"),
+    ("z_G)", "z_D)"),
+    (".mean()", ".sum()"),
+    (".mean() +", ".mean() -"),
+    (".mean() + F", ".mean() / 2 + F"),
+    ("of_D.zero_grad()", "pass"),
+    ("of_G.zero_grad()", "pass"),
+    ("of_D.zero_grad()", "of_G.zero_grad()"),
+    ("of_G.zero_grad()", "of_D.zero_grad()"),
+    ("loss.backward()", "pass"),
+    (".step()", ".zero_grad()"),
+    ("of_D.step()", "of_D.step(); of_D.step()"),
+    ("of_G.step()", "of_D.step()"),
+    ("of_D.step()", "pass"),  # and then both at once:
+    ("of_G.step()", "of_G.step(); of_D.step()"),
+    ("G(z_D).detach()", "G(z_D.detach())"),
+    ("D(x)", "D(x[:8])"),
+    ("softplus(-D(G", "relu(-D(G"),
+]
+
+
+def _mutants() -> list[tuple[str, str]]:
+    found = []
+    for old, new in MUTATIONS:
+        for place in re.finditer(re.escape(old), SOLVED):
+            line = SOLVED[: place.start()].count("\n")
+            if line < 2:  # the arguments
+                continue
+            text = SOLVED[: place.start()] + new + SOLVED[place.end() :]
+            found.append((f"line {line}: {old} → {new}", text))
+    both = SOLVED.replace("    of_D.step()\n", "", 1).replace(
+        "of_G.step()", "of_D.step(); of_G.step()"
+    )
+    return [*found, ("D steps after G's turn has begun", both)]
+
+
+def _round_of(text: str) -> Any:
+    names: dict[str, Any] = {"F": F}
+    exec(text, names)
+    return names["one_round"]
+
+
+def test_the_unmutated_round_is_right() -> None:
+    exercise("02.5", _round_of(SOLVED))
+
+
+def test_every_mutant_is_refused_and_half_of_them_by_name() -> None:
+    named = 0
+    mutants = _mutants()
+    for mistake, text in mutants:
+        try:
+            exercise("02.5", _round_of(text))
+        except Wrong as wrong:
+            named += any(hint in str(wrong) for hint in HINTS.values())
+        except RuntimeError:  # it doesn't run
+            named += 1
+        else:
+            pytest.fail(f"taken for right: {mistake}")
+    assert named >= len(mutants) / 2, f"{named} of {len(mutants)} are named"

@@ -300,6 +300,12 @@ def test_pushforward_of_a_uniform_stays_inside_its_box():
     np.testing.assert_allclose(found.numpy(), [0, 0.25, 0.25, 0.25, 0], atol=1e-3)
 
 
+def test_pushforward_keeps_the_tails_of_a_normal_prior() -> None:
+    x = torch.tensor([-7.0, -5.0, 4.5, 6.5])
+    found = pushforward_density(lambda z: z, normal(1), x)
+    np.testing.assert_allclose(found.numpy(), stats.norm.pdf(x.numpy()), rtol=0.02)
+
+
 def test_pushforward_needs_a_one_dimensional_prior():
     with pytest.raises(ValueError, match=r"prior has event shape \(2,\): expected \(1,\)"):
         pushforward_density(lambda z: z, normal(2), torch.zeros(1))
