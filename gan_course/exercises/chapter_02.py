@@ -170,7 +170,8 @@ def _weights_after(play: Round) -> tuple[Tensor, int]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         G, D = mlp(1, 2, width=8), mlp(2, 1, width=8)
-    next(G.parameters()).register_hook(lambda gradient: reached.append(True))
+    first_weight = next(G.parameters())
+    first_weight.register_hook(lambda _: reached.append(True))  # type: ignore[no-untyped-call]
     with torch.no_grad():  # an opinion: at D = 1/2 the losses of G have the same slope
         first, *_, last = D.parameters()
         first.mul_(4)
