@@ -267,6 +267,17 @@ def test_a_batch_that_ranks_cannot_share_is_refused(pair: Pair):
         assert "batch = 12: must be a multiple of 2 ranks × 4 samples" in found
 
 
+def compiled(rank: int) -> str:
+    with pytest.raises(ValueError, match="program = 'compiled'") as told:
+        Trainer(mlp(2, 2), mlp(2, 1), ring(), device="cpu", program="compiled")
+    return str(told.value)
+
+
+def test_ranks_run_operation_by_operation(pair: Pair):
+    for found in pair(compiled):
+        assert "several processes train together in 'eager'" in found
+
+
 def test_a_checkpoint_that_the_first_rank_cannot_use_is_refused_by_all(pair: Pair, tmp_path: Path):
     (tmp_path / "a").write_text("no checkpoint", "utf-8")
     for found in pair(refused, {}, tmp_path / "a"):
