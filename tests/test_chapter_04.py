@@ -12,7 +12,7 @@ from tools import exercise_tests
 from torch import Tensor
 from torch.distributions import Normal, Uniform
 
-from gan_course.exercises import exercise
+from gan_course.exercises import Wrong, exercise
 from gan_course.theory import JS, KL, REVERSE_KL, TV, f_divergence, jensen_shannon
 
 LOG2 = math.log(2)
@@ -48,10 +48,10 @@ RIGHT = [
 ]
 
 WRONG = [
-    ("04.1", "the other way round", SWAPPED),
-    ("04.1", "JS has no bound", INFINITE | {"JS": True}),
-    ("04.1", "χ² is finite", INFINITE | {"χ²(p‖q)": False}),
-    ("04.1", "both KL are infinite", INFINITE | {"KL(q‖p)": True}),
+    ("04.1", "the other way round", SWAPPED, "exchanged"),
+    ("04.1", "JS has no bound", INFINITE | {"JS": True}, "ceiling"),
+    ("04.1", "χ² is finite", INFINITE | {"χ²(p‖q)": False}, "second law"),
+    ("04.1", "both KL are infinite", INFINITE | {"KL(q‖p)": True}, "1 of the 6.*sampled"),
     ("04.1", "words for a truth value", INFINITE | {"TV": "no, never"}),
     ("04.1", "five missing", {"KL(p‖q)": True}),
     ("04.1", "words", "all of them"),
@@ -68,19 +68,26 @@ WRONG = [
     ("04.3", "total variation times log 2, as for sliding", lambda c: (1 - 1 / c) * LOG2),
     ("04.3", "q's half forgotten", lambda c: math.log(2 * c / (c + 1)) / 2),
     ("04.3", "total variation", lambda c: 1 - 1 / c),
-    ("04.4", "averages over q what p should", lambda t: torch.log(2 * t / (1 + t))),
-    ("04.4", "the 2 forgotten, f(1) ≠ 0", lambda t: t * torch.log(t / (1 + t))),
-    ("04.4", "the t in the denominator forgotten", lambda t: t * torch.log(2 / (1 + t))),
-    ("04.4", "twice", lambda t: 2 * right_f(t)),
-    ("04.4", "KL(q‖m)", lambda t: torch.log(2 / (1 + t))),
-    ("04.4", "JS", JS),
-    ("04.4", "KL", KL),
-    ("04.4", "reverse KL", REVERSE_KL),
+    (
+        "04.4",
+        "averages over q what p should",
+        lambda t: torch.log(2 * t / (1 + t)),
+        "a t is missing",
+    ),
+    ("04.4", "the 2 forgotten", lambda t: t * torch.log(t / (1 + t)), "must be 0"),
+    ("04.4", "the t of the numerator", lambda t: t * torch.log(2 / (1 + t)), "lost the t"),
+    ("04.4", "twice", lambda t: 2 * right_f(t), "twice K"),
+    ("04.4", "half", lambda t: right_f(t) / 2, "half of K:"),
+    ("04.4", "twice, flat at 1", lambda t: 2 * right_f(t) - (t - 1), "twice K"),
+    ("04.4", "KL(q‖m)", lambda t: torch.log(2 / (1 + t)), "samples are p's"),
+    ("04.4", "JS", JS, "it is JS"),
+    ("04.4", "KL", KL, r"it is KL\(p‖q\)"),
+    ("04.4", "reverse KL", REVERSE_KL, r"it is KL\(q‖p\)"),
     ("04.4", "total variation", TV),
     ("04.4", "one number for all", lambda t: right_f(t).mean()),
     ("04.5", "no distance", 0.0),
-    ("04.5", "one deviation", 1.0),
-    ("04.5", "two deviations", 2.0),
+    ("04.5", "one deviation", 1.0, "still grows"),
+    ("04.5", "two deviations", 2.0, "falls already"),
     ("04.5", "three deviations", 3.0),
     ("04.5", "the other side", -1.64),
     ("04.5", "words", "1.64"),
@@ -98,3 +105,10 @@ def test_the_steepest_point_is_where_the_library_has_it() -> None:
 def test_the_formula_of_exercise_3_is_the_integral() -> None:
     by_integral = f_divergence(JS, Uniform(0.0, 1.0), Uniform(0.0, 4.0))
     assert uniforms()(4.0) == pytest.approx(by_integral, abs=1e-7)
+
+
+def test_no_hint_of_exercise_1_gives_an_answer_away() -> None:
+    for name in INFINITE:
+        with pytest.raises(Wrong) as caught:
+            exercise("04.1", INFINITE | {name: not INFINITE[name]})
+        assert "finite" not in str(caught.value)

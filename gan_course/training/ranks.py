@@ -10,9 +10,6 @@ This is what ``DistributedDataParallel`` does, too. It cannot be used here: it c
 as ``backward`` writes them into ``.grad``, and "doesn't work with ``torch.autograd.grad``" (its
 documentation), by which a step gets D's gradient, penalties included, in one pass, and looks
 ahead when it unrolls. A player's gradient is one flat tensor anyway: to average it is one call.
-
-An ensemble is divided in the same way, by its samples. To divide its runs, which never meet,
-needs no ranks: :func:`gan_course.sweeps.sweep` trains several seeds on any executor.
 """
 
 from __future__ import annotations
