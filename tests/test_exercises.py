@@ -59,11 +59,13 @@ def test_a_right_answer_is_told(capsys: pytest.CaptureFixture):
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (lambda x: x, "^Double it.$"),
-        (lambda x: -2 * x, "^Double it.$"),
+        (lambda x: x, r"^Double it. \(half of what it should be\)$"),
+        (lambda x: -2 * x, r"^Double it. \(the sign is the wrong way round\)$"),
+        (lambda x: 2 * x + 0.1, "^Double it.$"),
+        (lambda x: 2 * x - 1, r"^Double it. \(one too few\)$"),
         (lambda x: 2 * x + 1e-3, "^Double it.$"),
         (lambda x: 2 * x - 1e-3, "^Double it.$"),
-        (lambda _: float("nan"), "^Double it.$"),
+        (lambda _: float("nan"), r"^Double it. \(not a number\)$"),
         (lambda _: "six", r"Double it. \(a number was expected, not 'six'\)"),
         (lambda x: [2 * x, 2 * x], r"Double it. \(shape \(2,\), expected \(\)\)"),
         (6.0, "A function was expected, not 6.0"),
@@ -187,3 +189,30 @@ def test_gradients_flow_through_the_copies():
     x = torch.tensor(3.0, requires_grad=True)
     (slope,) = torch.autograd.grad(call(torch.square, x), x)
     assert slope == 6
+
+
+@pytest.mark.parametrize(
+    ("value", "slip"),
+    [
+        ([-1, -2, -4], "the sign is the wrong way round"),
+        ([2, 4, 8], "twice too much"),
+        ([0.5, 1, 2], "half of what it should be"),
+        ([1, 0.5, 0.25], "upside down"),
+        ([1, 4, 16], "the square of what it should be"),
+        ([1, 2**0.5, 2], "the root of what it should be"),
+        ([2, 3, 5], "one too many"),
+        ([0, 1, 3], "one too few"),
+        ([0, -1, -3], "1 less what it should be"),
+        ([4, 2, 1], "in the reverse order"),
+        ([3, 6, 12], "3 times what it should be: look at the factors"),
+        ([1.5, 2.5, 4.5], "off by 0.5 everywhere: look at the terms"),
+        ([1, 2, 5], "right at some places, wrong at 2, counted from 0"),
+        ([math.nan, 2, 4], "not a number"),
+        ([1, 2], r"shape \(2,\), expected \(3,\)"),
+        ([0, 5, 9], ""),
+    ],
+)
+def test_a_hint_ends_with_the_slip(value: list[float], slip: str):
+    with pytest.raises(Wrong, match=rf"^Think\.{rf' .{slip}.' if slip else ''}$") as told:
+        expect("Think.", value, [1, 2, 4])
+    assert bool(told.value.slip) == bool(slip)

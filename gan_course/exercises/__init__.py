@@ -32,7 +32,15 @@ class Open(Exception):
 
 
 class Wrong(AssertionError):
-    """The answer disagrees with its specification; the message is a hint."""
+    """The answer disagrees with its specification; the message is a hint.
+
+    Attributes:
+        slip: what is wrong with this very answer, where the comparison shows it.
+    """
+
+    def __init__(self, hint: str, slip: str = "") -> None:
+        super().__init__(f"{hint} ({slip})" if slip else hint)
+        self.slip = slip
 
 
 def specification(key: str) -> Callable[[Specification], Specification]:
@@ -84,19 +92,56 @@ def _unchanged(given: Any, copied: Any) -> bool:
 def expect(hint: str, value: object, expected: object, atol: float = 1e-5) -> None:
     """Raise :class:`Wrong` with ``hint`` unless ``value`` agrees with ``expected``.
 
-    Where one number is expected, an array or a tensor of one element is one.
+    Where one number is expected, an array or a tensor of one element is one. The hint ends with
+    the slip, where it shows: a sign, a factor, one too many.
     """
     try:
         measured = torch.as_tensor(_plain(value), dtype=torch.float64)
         claimed = torch.as_tensor(expected, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError):
-        raise Wrong(f"{hint} (a number was expected, not {value!r})") from None
+        raise Wrong(hint, f"a number was expected, not {value!r}") from None
     if measured.numel() == 1 and not claimed.dim():
         measured = measured.reshape(())
     if measured.shape != claimed.shape:
-        raise Wrong(f"{hint} (shape {tuple(measured.shape)}, expected {tuple(claimed.shape)})")
+        raise Wrong(hint, f"shape {tuple(measured.shape)}, expected {tuple(claimed.shape)}")
     if not torch.allclose(measured, claimed, rtol=0.0, atol=atol):
-        raise Wrong(hint)
+        raise Wrong(hint, _slip(measured, claimed, max(atol, 1e-9)))
+
+
+def _slip(measured: Tensor, claimed: Tensor, atol: float) -> str:
+    """Which usual slip turns the claimed numbers into the measured ones, in words."""
+
+    def is_near(other: Tensor) -> bool:
+        return torch.allclose(measured, other, rtol=1e-4, atol=atol)
+
+    if bool(measured.isnan().any()):
+        return "not a number"
+    known = {
+        "the sign is the wrong way round": -claimed,
+        "twice too much": 2 * claimed,
+        "half of what it should be": claimed / 2,
+        "upside down": 1 / claimed,
+        "the square of what it should be": claimed.square(),
+        "the root of what it should be": claimed.sqrt(),
+        "one too many": claimed + 1,
+        "one too few": claimed - 1,
+        "1 less what it should be": 1 - claimed,
+        "in the reverse order": claimed.flip(0) if claimed.dim() else claimed,
+    }
+    found = next((words for words, other in known.items() if is_near(other)), "")
+    if found or bool((claimed == claimed.flatten()[0]).all()):
+        return found
+    factor = (measured * claimed).sum() / claimed.square().sum()
+    offset = (measured - claimed).mean()
+    right = ((measured - claimed).abs() <= atol).flatten()
+    if abs(factor) > 1e-6 and is_near(factor * claimed):
+        return f"{factor:.4g} times what it should be: look at the factors"
+    if is_near(claimed + offset):
+        return f"off by {offset:.4g} everywhere: look at the terms"
+    if bool(right.any()):
+        places = ", ".join(str(place) for place in (~right).nonzero().flatten().tolist()[:5])
+        return f"right at some places, wrong at {places}, counted from 0"
+    return ""
 
 
 def _plain(value: Any) -> Any:

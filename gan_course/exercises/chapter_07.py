@@ -63,6 +63,12 @@ def count_modes(answer: Callable[[Tensor, Tensor, float], tuple[int, Tensor]]) -
         atol=0,
     )
     expect("HQ is the share of all samples within three std", result[1], truth.high_quality[0])
+    edges = torch.tensor([[1.5, 0.0], [9.0, 0.0]]), torch.zeros(1, 2), 0.5
+    expect(
+        "a sample at exactly three std is within them: ≤, not <",
+        several(call(answer, *edges), 2, "two things, modes and HQ,")[1],
+        0.5,
+    )
     of_wide = mode_coverage(wide.unsqueeze(0), target.centers, 0.3)
     expect(
         "modes so wide that they overlap: a sample belongs to the nearest one alone",
