@@ -20,7 +20,6 @@ CHAPTERS = [path.stem[:2] for path in wrong_answers.build.sources()]
 #: Mutants that are right answers, too, and why.
 EQUIVALENT = {
     ("01.6", "near < far: LtE"): "two distances of these points are never equal",
-    ("02.5", "G(z_D).detach()"): "G's gradient is set to zero after D's turn, before its own",
     ("05.1", "0: negative"): "sizes are asked for; a slope's sign is not",
     ("05.1", "1: negative"): "sizes are asked for; a slope's sign is not",
     ("05.1", "2: negative"): "sizes are asked for; a slope's sign is not",
