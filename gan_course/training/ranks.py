@@ -4,7 +4,9 @@
 begin with the same weights and draw the same batches from the same seed; each computes on its
 share of the samples, and what it finds is averaged over the ranks before anything moves. So
 all take the same step, as one process would with the whole batch, and a checkpoint knows
-nothing of their number.
+nothing of their number. (As one process would: where losses and penalties are means over samples,
+pairs or packs, as the book's are, and no layer looks across its batch. Batch norm and the
+minibatch standard deviation see a rank's own share.)
 
 This is what ``DistributedDataParallel`` does, too. It cannot be used here: it collects gradients
 as ``backward`` writes them into ``.grad``, and "doesn't work with ``torch.autograd.grad``" (its
