@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
+import pytest
 import torch
 from tools import exercise_tests
 
 from gan_course.distributions import GaussianMixture, normal
-from gan_course.exercises.chapter_03 import SAMPLES, THICKNESS
+from gan_course.exercises import Wrong, exercise
+from gan_course.exercises.chapter_03 import RIDGE_PRICES, THICKNESS
 from gan_course.theory import optimal_discriminator, value
 
 RIGHT = [
@@ -24,10 +27,15 @@ RIGHT = [
     ("03.4", THICKNESS),
     ("03.4", np.float64(0.0094)),
     ("03.4", torch.tensor(0.0094)),
-    ("03.5", 1102),
-    ("03.5", 1060),
-    ("03.5", np.int64(1150)),
+    ("03.5", RIDGE_PRICES),
+    ("03.5", {ridge: 1.1 * price for ridge, price in RIDGE_PRICES.items()}),
+    ("03.5", {np.float32(r): torch.tensor(v) for r, v in RIDGE_PRICES.items()}),
+    ("03.5", {Fraction(1, 10**i): np.float64(RIDGE_PRICES[10.0**-i]) for i in range(5)}),
 ]
+
+# The mean excess by hand, of another solver: what a reader might hand in.
+OWN_SAMPLES = {1e-4: -0.894, 1e-3: -0.905, 1e-2: -0.924, 1e-1: -1.013, 1.0: -1.250}
+MEDIANS = {1e-4: 0.0408, 1e-3: 0.0226, 1e-2: 0.0152, 1e-1: 0.0875, 1.0: 0.3207}
 
 WRONG = [
     ("03.1", "the other label", [1 / 6, 1 / 2, 1 / 2, 1], "counterfeit"),
@@ -61,13 +69,20 @@ WRONG = [
     ("03.4", "a little too thin", 0.0093),
     ("03.4", "a little too thick", 0.0095),
     ("03.4", "words", "thin"),
-    ("03.5", "two weights", 602, "count the weights"),
-    ("03.5", "h forgotten", 1500, "take off 2h"),
-    ("03.5", "h = 1/2", 1000, "equal densities"),
-    ("03.5", "h in place of 2h", 1301),
-    ("03.5", "with the factor ½", 551),
-    ("03.5", "double", 2204),
-    ("03.5", "words", "a thousand"),
+    ("03.5", "V on its own samples", OWN_SAMPLES, "that is a V"),
+    ("03.5", "the median", MEDIANS, "median"),
+    ("03.5", "with the factor ½", {r: v / 2 for r, v in RIDGE_PRICES.items()}, "factor ½"),
+    ("03.5", "double", {r: 2 * v for r, v in RIDGE_PRICES.items()}, "once"),
+    ("03.5", "one ridge", {0.01: 0.0173}, "0.0001 is missing"),
+    ("03.5", "no ridge at all", dict.fromkeys(RIDGE_PRICES, 0.0478), "ridge 0.001"),
+    (
+        "03.5",
+        "upside down",
+        dict(zip(RIDGE_PRICES, reversed(RIDGE_PRICES.values()), strict=True)),
+        "ridge 0.0001",
+    ),
+    ("03.5", "the best of them", 0.01, "dictionary"),
+    ("03.5", "words", {0.01: "small"}, "one number"),
 ]
 
 test_right_answers, test_wrong_answers, test_stubs = exercise_tests(RIGHT, WRONG)
@@ -80,36 +95,61 @@ def test_the_thickness_is_where_the_value_passes() -> None:
         assert side * (value(optimal_discriminator(p, q), p, q) + 0.1) > 0
 
 
-def test_the_number_of_samples_is_the_one_that_simulation_needs() -> None:
-    """Mean excess of logistic regressions on 1,000 data sets of that size, in float64."""
-    random = torch.Generator().manual_seed(0)
-    n, total = int(SAMPLES), []
-    axis = torch.linspace(-6, 7, 66, dtype=torch.float64)
-    grid = _features(torch.cartesian_prod(axis, axis))
-    p = torch.exp(-(grid[:, 1:] ** 2).sum(dim=1) / 2) / (2 * math.pi)
-    q = p * torch.exp(grid[:, 1] - 0.5)
-    for _ in range(20):
-        points = torch.randn(50, 2 * n, 2, generator=random, dtype=torch.float64)
-        points[:, n:, 0] += 1
-        a = _fitted(points, n) @ grid.T
-        best = 0.5 - grid[:, 1]
-        d = torch.sigmoid(best)
-        soft = torch.nn.functional.softplus
-        kl = d * (soft(-a) - soft(-best)) + (1 - d) * (soft(a) - soft(best))
-        total.append(((p + q) * kl).sum(dim=1) * (axis[1] - axis[0]) ** 2)
-    assert abs(float(torch.cat(total).mean()) - 1e-3) < 1e-4
+@pytest.fixture(scope="module")
+def simulated() -> dict[str, dict[float, float]]:
+    """What 400 data sets say, by a solver of the test's own."""
+    random = torch.Generator().manual_seed(3)
+    p, q = GaussianMixture([-2.0, 2.0], 1.0), normal(1)
+    n, runs, found = 100, 400, {}
+    points = torch.cat([law.sample((runs, n), random) for law in (p, q)], dim=1).double()
+    grid = torch.linspace(-9, 9, 1801, dtype=torch.float64)[:, None]
+    real, fake = (law.log_prob(grid).exp().double() for law in (p, q))
+    best = optimal_discriminator(p, q).logit(grid)
+    of_best = (real * _log(best) + fake * _log(-best)).sum() * 0.01
+    for ridge in RIDGE_PRICES:
+        a = (_broken(grid) @ _fitted(points, n, ridge))[..., 0]
+        value_ = (real * _log(a) + fake * _log(-a)).sum(dim=1) * 0.01
+        found[ridge] = of_best - value_
+    return {
+        "mean": {ridge: float(lost.mean()) for ridge, lost in found.items()},
+        "one data set": {ridge: float(lost[0]) for ridge, lost in found.items()},
+        "median": {ridge: float(lost.median()) for ridge, lost in found.items()},
+    }
 
 
-def _features(points: torch.Tensor) -> torch.Tensor:
-    return torch.cat([torch.ones_like(points[..., :1]), points], dim=-1)
+def test_the_mean_excess_is_the_one_that_simulation_finds(
+    simulated: dict[str, dict[float, float]],
+) -> None:
+    exercise("03.5", simulated["mean"])
 
 
-def _fitted(points: torch.Tensor, n: int) -> torch.Tensor:
-    """Logistic regression by Newton's method; the first n of each data set are real."""
-    phi = _features(points)
+@pytest.mark.parametrize("what", ["one data set", "median"])
+def test_what_is_not_the_mean_is_refused(
+    what: str, simulated: dict[str, dict[float, float]]
+) -> None:
+    with pytest.raises(Wrong):
+        exercise("03.5", simulated[what])
+
+
+def _log(a: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.logsigmoid(a)
+
+
+def _broken(x: torch.Tensor) -> torch.Tensor:
+    """1, x and the eight corners of 9 pieces on [−3, 3], for x of shape (..., 1)."""
+    corners = torch.arange(1, 9, dtype=torch.float64) * 6 / 9 - 3
+    return torch.cat([torch.ones_like(x), x, (x - corners).clamp(min=0)], dim=-1)
+
+
+def _fitted(points: torch.Tensor, n: int, ridge: float) -> torch.Tensor:
+    """Ridge logistic regression by Newton's method; the first n of each data set are real."""
+    phi = _broken(points)
     label = (torch.arange(2 * n) < n).double()[:, None]
-    w = torch.zeros(len(points), 3, 1, dtype=torch.float64)
-    for _ in range(8):
+    w = torch.zeros(len(points), phi.shape[-1], 1, dtype=torch.float64)
+    eye = ridge * torch.eye(phi.shape[-1], dtype=torch.float64)
+    for _ in range(40):
         d = torch.sigmoid(phi @ w)
-        w = w + torch.linalg.solve(phi.mT @ (d * (1 - d) * phi), phi.mT @ (label - d))
-    return w[..., 0]
+        slope = phi.mT @ (label - d) / n - ridge * w
+        step = torch.linalg.solve(phi.mT @ (d * (1 - d) * phi) / n + eye, slope)
+        w = w + step / ((phi @ step).abs().amax(dim=(1, 2), keepdim=True) / 2).clamp(min=1)
+    return w
