@@ -18,8 +18,7 @@ import torch
 from PIL import Image
 from playwright.sync_api import Page
 
-from gan_course import lab as package
-from gan_course.lab import Lab
+from gan_course.lab import Lab, front
 from gan_course.lab.frames import pack
 
 HERE = Path(__file__).parent
@@ -50,9 +49,7 @@ def make_lab() -> Lab:
 @contextmanager
 def page_of(lab: Lab) -> Iterator[Page]:
     """The lab's own page in a Chromium; what is done there reaches the lab."""
-    parts = {
-        n: (Path(package.__file__).parent / f"lab.{n}").read_text("utf-8") for n in ("css", "js")
-    }
+    parts = {"css": front.style(), "js": front.script()}
     with browser() as chrome:
         page = chrome.new_page(viewport=SIZE)
         page.expose_function("tell", lab.receive)

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page
-from tools import ROOT
 
+from gan_course.lab import front
 from gan_course.lab.controls import LAYERS, TARGET_MENU, described, offered
 from gan_course.lab.curves import NAMES
 from gan_course.lab.frames import pack, pack_small
@@ -48,9 +48,10 @@ const model = {{
 }};
 const drawn = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
 let lab;
-window.load = async (code) => {{
-  lab = await import("data:text/javascript;base64," + code);
+window.follow = async (address) => {{
+  lab = await import(address);
 }};
+window.load = (code) => window.follow("data:text/javascript;base64," + code);
 window.mount = (page) => {{
   window.leave?.();
   document.getElementById("root").replaceChildren();
@@ -260,20 +261,15 @@ def like(pixels: NDArray[Any], colour: Sequence[int], reach: float = 60) -> NDAr
     return found
 
 
-def source(kind: str) -> str:
-    """The lab's own ``css`` or ``js``."""
-    return (ROOT / f"gan_course/lab/lab.{kind}").read_text("utf-8")
-
-
 @contextmanager
 def stage(chrome: Browser, size: tuple[int, int] = (900, 1200)) -> Iterator[Stage]:
     """A page that is ready for :meth:`Stage.mount`; nothing to complain of in the end."""
     page = chrome.new_page(viewport={"width": size[0], "height": size[1]})
     made = Stage(page)
-    page.set_content(PAGE.format(css=source("css")))
+    page.set_content(PAGE.format(css=front.style()))
     page.wait_for_function("() => window.mount")
     try:
-        yield made.load(source("js"))
+        yield made.load(front.script())
     finally:
         page.close()
     assert made.console == []

@@ -30,7 +30,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "tests/records/mutants.csv"
-PAGE = "gan_course/lab/lab.js"
+PAGE = "gan_course/lab/js/"
 PAGE_TESTS = ["tests/test_lab_drawing.py", "tests/test_lab_echo.py"]
 #: Seconds after which a mutant's tests are taken to run for ever.
 LIMIT = 900.0
@@ -296,7 +296,7 @@ TESTS = {
 
 def tests_of(file: str) -> list[str]:
     """The test files that a mutant of a file meets."""
-    if file == PAGE:
+    if file.startswith(PAGE):
         return PAGE_TESTS
     if file.startswith("figures/"):
         return ["tests/test_figures.py"]
@@ -386,7 +386,9 @@ def sampled(count: int, seed: int) -> list[Mutant]:
     for found in candidates.values():
         share = max(1, round((count - of_page) * len(found) / total))
         chosen += _of_all_rules(found, share, chance)
-    chosen += _of_all_rules(list(script_mutants(PAGE)), of_page, chance)
+    scripts = sorted((ROOT / PAGE).glob("*.js"))
+    page = [m for path in scripts for m in script_mutants(path.relative_to(ROOT).as_posix())]
+    chosen += _of_all_rules(page, of_page, chance)
     chance.shuffle(chosen)  # so that the first of them are a sample, too
     return chosen
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageChops
 from tools import ROOT, load
+
+from gan_course.lab import front
 
 LARGEST = 1_500_000
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -52,11 +55,10 @@ def test_a_chapter_links_to_its_recording() -> None:
     assert not re.search(r"https?://|\bsrc=|import\s*\(", page)
 
 
-@pytest.mark.parametrize("name", ["lab.js", "lab.css"])
-def test_the_recording_is_played_by_the_present_lab(name: str) -> None:
-    present = (ROOT / "gan_course/lab" / name).read_text(encoding="utf-8")
+@pytest.mark.parametrize("part", [front.script, front.style], ids=["script", "style"])
+def test_the_recording_is_played_by_the_present_lab(part: Callable[[], str]) -> None:
     recorded = RECORDING.read_text(encoding="utf-8")
-    assert present in recorded, f"{name} has changed since: run figures/02_lab.py"
+    assert part() in recorded, f"the lab's {part.__name__} has changed: run figures/02_lab.py"
 
 
 @pytest.mark.browser

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ from lab_page import (
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, expect
 
+from gan_course.lab import front
 from gan_course.lab.curves import NAMES
 
 pytestmark = pytest.mark.browser
@@ -862,6 +864,70 @@ def test_a_long_drawing_is_thinned_evenly(lab: Stage) -> None:
     across = np.array(drawn["points"])[:, 0]
     assert 200 <= len(across) <= 400
     assert np.diff(across).std() < 1e-3 and across[-1] > HIGH - 0.1
+
+
+# --- The code's parts -------------------------------------------------------------------------
+
+JS = front.HERE / "js"
+DECLARED = r"^(?:export )?(?:async )?(?:function|const|let) (\w+)"
+IMPORTED = r"^import \{ ([^}]+) \} from \"\./(\w+)\.js\";"
+
+
+def parts() -> dict[str, str]:
+    return {path.stem: path.read_text(encoding="utf-8") for path in JS.glob("*.js")}
+
+
+def test_every_module_of_the_page_is_in_it_once_after_what_it_imports() -> None:
+    assert sorted(parts()) == sorted(front.MODULES)
+    names = [name for code in parts().values() for name in re.findall(DECLARED, code, re.M)]
+    assert len(names) == len(set(names))
+    for name, code in parts().items():
+        before = front.MODULES[: front.MODULES.index(name)]
+        for taken, module in re.findall(IMPORTED, code, re.M):
+            assert module in before, f"{name} imports {module}"
+            exported = re.findall(
+                DECLARED.replace("(?:export )?", "export "), parts()[module], re.M
+            )
+            assert set(taken.split(", ")) <= set(exported), f"{name} imports {taken}"
+
+
+def test_the_modules_run_as_they_are_written(page: Stage) -> None:
+    """With their own imports, so that none is missing: in each kind of picture."""
+
+    def serve(route: Any) -> None:
+        name = route.request.url.rpartition("/")[2]
+        code = MAIN if name == "main.js" else (JS / name).read_text(encoding="utf-8")
+        headers = {"Access-Control-Allow-Origin": "*"}
+        route.fulfill(body=code, content_type="text/javascript", headers=headers)
+
+    page.page.route("http://lab.test/*", serve)
+    try:
+        page.page.evaluate("() => window.follow('http://lab.test/main.js')")
+        lab = page.mount(runs=6)
+        plane = {"belief": quartered(40), "mesh": np.zeros((3, 3, 2)), "thread": REALS}
+        lab.show(hung(), real=REALS, fake=FAKES, wall=PLACES[:, None], curves=curves(), **plane)
+        lab.show(hung(), arrows=np.array([*ARROWS]), optimal=quartered(10))
+        lines = {name: values for name, (values, _) in LINES.items()}
+        runs = np.zeros((6, 3, 1))
+        lab.show(line_head(), real=[[0.5]], fake=[[1.0]], wall=runs, ladder=[[0, 1]], **lines)
+        lab.show(line_head(), arrows=np.ones((9, 2)), optimal=np.full(40, 0.5))
+        lab.control("k").press("ArrowRight")
+        lab.button("Draw data").press("Enter")
+        for key in ("Space", "ArrowUp", "Space", "Enter"):
+            lab.page.locator("canvas.gan-view").press(key)
+        lab.end("It stopped.")
+        record(page)
+        assert page.text("facts") == "step 0"
+        assert page.console == []
+    finally:
+        page.page.unroute("http://lab.test/*")
+        page.load(front.script())
+
+
+MAIN = """export { replay } from "./replay.js";
+import { render } from "./jupyter.js";
+export default { render };
+"""
 
 
 # --- A recording ------------------------------------------------------------------------------

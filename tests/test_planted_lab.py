@@ -14,8 +14,10 @@ import pytest
 import test_lab_drawing as drawing
 import test_lab_echo as echo
 from jupyter_browser import browser
-from lab_page import Stage, source, stage
+from lab_page import Stage, stage
 from playwright.sync_api import Error, expect
+
+from gan_course.lab import front
 
 pytestmark = pytest.mark.browser
 
@@ -742,12 +744,12 @@ DRAWING = {test for name, test in vars(drawing).items() if name.startswith("test
 
 
 def test_the_sound_page_passes(page: Stage) -> None:
-    page.load(source("js"))
+    page.load(front.script())
     tests = {(plant.test, plant.arguments): plant for plant in FAULTS.values()}
     assert [plant.test.__name__ for plant in tests.values() if noticed(plant, page)] == []
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_of_the_page_is_noticed(name: str, page: Stage) -> None:
-    page.load(planted(FAULTS[name], source("js")))
+    page.load(planted(FAULTS[name], front.script()))
     assert noticed(FAULTS[name], page)

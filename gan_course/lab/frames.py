@@ -3,7 +3,7 @@
 ``head["layout"]`` lists the arrays of the block in their order, as
 ``[name, type, shape, low, high]``. Type ``f4`` is little-endian float32, as it is. In
 ``u1`` and ``u2``, for recordings, 0 means ``low`` and the largest integer ``high``.
-``lab.js`` reads the same.
+``js/basics.js`` reads the same.
 """
 
 from __future__ import annotations

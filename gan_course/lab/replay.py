@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gan_course.lab import front
 from gan_course.lab.controls import check_changes
 from gan_course.lab.frames import pack, pack_small
 
 if TYPE_CHECKING:
     from gan_course.lab.lab import Lab
 
-HERE = Path(__file__).parent
 PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -108,6 +108,6 @@ def write(path: Path, recording: dict[str, Any], title: str) -> None:
     """Write the page that plays ``recording``."""
     # In a script element, "<" could end it; JSON has another way to write the same character.
     data = json.dumps(recording, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    parts = {name: (HERE / f"lab.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
+    parts = {"css": front.style(), "js": front.script()}
     page = PAGE.format(title=html.escape(title), recording=data, theme=THEME, **parts)
     path.write_text(page, encoding="utf-8")

@@ -163,7 +163,7 @@ class Scene:
     # -- the picture ---------------------------------------------------------------------
 
     def arrays(self, layers: Collection[str]) -> dict[str, Tensor]:
-        """The arrays that ``layers`` need, by the names that ``lab.js`` knows."""
+        """The arrays that ``layers`` need, by the names that the page knows."""
         parts = {
             "real": self._data,
             "generated": self._generated,

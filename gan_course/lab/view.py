@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -11,15 +10,15 @@ import numpy as np
 import traitlets
 from numpy.typing import NDArray
 
+from gan_course.lab import front
 from gan_course.lab.frames import Head, pack
 
-HERE = Path(__file__).parent
 #: Pictures that may be on their way; more are dropped before they are drawn.
 WINDOW = 72
 
 
 class View(anywidget.AnyWidget):
-    """A page in the notebook, drawn by ``lab.js``.
+    """A page in the notebook, drawn by the modules in ``js/``.
 
     It counts pictures: those that the page has not acknowledged are still on their way, and
     while there are :data:`WINDOW` of them, no more are made. So a page that is behind, hidden
@@ -39,8 +38,8 @@ class View(anywidget.AnyWidget):
         ended: why there will be no other picture; empty while there may be.
     """
 
-    _esm = HERE / "lab.js"
-    _css = HERE / "lab.css"
+    _esm = front.script()
+    _css = front.style()
     page = traitlets.Dict().tag(sync=True)
 
     def __init__(self, page: Mapping[str, Any], receive: Callable[[dict[str, Any]], None]) -> None:
