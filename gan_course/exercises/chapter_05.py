@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
-from gan_course.exercises import Wrong, call, expect, number, several, specification
+from gan_course.exercises import Open, Wrong, call, expect, number, several, specification
 
 
 @specification("05.1")
 def slopes_of_three_costs(answer: Sequence[float]) -> None:
     """Sizes D, 1 − D and D/(1 − D) at D = 0.2."""
-    sizes = several(answer, 3, "three sizes, in the order of the text,")
-    minimax, non_saturating, maximum_likelihood = (abs(number(s, "a size")) for s in sizes)
+    parts = several(answer, 3, "three sizes, in the order of the text,")
+    if any(part is ... for part in parts):
+        raise Open
+    sizes = [number(part, "a size") for part in parts]
+    if min(sizes) < 0 < max(sizes):
+        raise Wrong("sizes have no sign, and the three slopes in a are all negative: not a mixture")
+    minimax, non_saturating, maximum_likelihood = map(abs, sizes)
     expect("minimax: the derivative of softplus is σ", minimax, 0.2, 1e-3)
     expect("non-saturating: it is large where D is small", non_saturating, 0.8, 1e-3)
     expect(
@@ -39,9 +46,34 @@ def reverse_kl_cost(answer: Callable[[Tensor], Tensor]) -> None:
     )
 
 
+#: What 05.3 is about, under the names PyTorch calls it by.
+READY_MADE = {
+    "softplus",
+    "logsigmoid",
+    "log_sigmoid",
+    "logaddexp",
+    "logsumexp",
+    "log_softmax",
+    "binary_cross_entropy_with_logits",
+    "soft_margin_loss",
+}
+
+
+class _Names(TorchFunctionMode):
+    """Notes the names of all PyTorch functions that are called meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.add(getattr(func, "__name__", ""))
+        return func(*args, **(kwargs or {}))
+
+
 @specification("05.3")
 def non_saturating(answer: Callable[[Tensor], Tensor]) -> None:
-    """log(1 + e^(−a)), with its slope, at every logit."""
+    """log(1 + e^(−a)), with its slope, at every logit; by hand."""
     logits = torch.randn(3, 64, generator=torch.Generator().manual_seed(0))
     expect(
         "one number for each run: take the mean over the batch",
@@ -53,6 +85,10 @@ def non_saturating(answer: Callable[[Tensor], Tensor]) -> None:
         call(answer, logits),
         F.softplus(-logits).mean(-1),
     )
+    with _Names() as used:
+        call(answer, logits)
+    if ready := sorted(used.names & READY_MADE):
+        raise Wrong(f"right, but by {ready[0]}, which was to be written: use exp, log1p and abs")
     # One logit a run, so that no other logit hides an error; 0 is the corner of max(−a, 0).
     a = torch.tensor([-1e4, -200.0, -60.0, -30.0, -20.0, -1.0, 0.0, 1.0, 20.0, 200.0, 1e4])
     leaf = a.unsqueeze(-1).requires_grad_()
@@ -77,18 +113,40 @@ def non_saturating(answer: Callable[[Tensor], Tensor]) -> None:
 
 
 @specification("05.4")
-def strongest_minimax_pull(answer: float) -> None:
-    """The θ at which d/dθ 2 JS(N(0, 1), N(θ, 1)) is largest."""
-    expect(
-        "the minimax gradient at D* is not largest there; plot it from 0 to 4",
-        answer,
-        1.636,
-        atol=0.011,
-    )
+def cost_that_follows(answer: Callable[..., Any]) -> None:
+    """c(a) = f(r) − r f′(r) with r = e^a, for any f."""
+    a = torch.linspace(-2, 2, 9, dtype=torch.float64)
+    r = torch.exp(a)
+    families: dict[str, tuple[Callable[[Tensor], Tensor], Tensor, Tensor]] = {
+        "(r − 1)²": (lambda t: (t - 1) ** 2, (r - 1) ** 2, 2 * (r - 1)),
+        "r log r": (lambda t: t * torch.log(t), r * a, a + 1),
+        "−log r": (lambda t: -torch.log(t), -a, -1 / r),
+    }
+    for name, (f, f_there, slope) in families.items():
+        cost = call(answer, f)
+        if not callable(cost):
+            raise Wrong(f"return a function of the logits, not {cost!r}")
+        found = call(cost, a)
+        expect(f"f = {name}: one cost for each logit", torch.as_tensor(found).shape, a.shape)
+        for mistake, hint in (
+            (f_there, "that is f(r) itself: take off r f′(r)"),
+            (f_there - slope, "the slope f′(r) has to be multiplied by r"),
+            (f_there + r * slope, "r f′(r) is taken off, not added"),
+            (r * slope - f_there, "the sign is turned round"),
+        ):
+            if not torch.allclose(mistake, f_there - r * slope) and _agree(found, mistake):
+                raise Wrong(f"f = {name}: {hint}")
+        expect(f"f = {name}: not f(r) − r f′(r) with r = e^a", found, f_there - r * slope)
+
+
+def _agree(found: object, other: Tensor) -> bool:
+    return torch.allclose(torch.as_tensor(found).detach().double(), other, atol=1e-6)
 
 
 @specification("05.5")
 def half_of_the_gradient(answer: float) -> None:
     """Φ(θ − 2.326) = ½."""
     theta = math.sqrt(2) * float(torch.erfinv(torch.tensor(0.98, dtype=torch.float64)))
-    expect("the best 1 % do not carry half of the weight e^a there", answer, theta, atol=0.06)
+    expect(
+        "the best hundredth does not carry half of the weight e^a there", answer, theta, atol=0.06
+    )
