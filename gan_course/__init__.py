@@ -14,7 +14,7 @@ module             what it holds                                               c
 ``dynamics``       games as vector fields, eigenvalues; a GAN's Jacobian       06
 ``metrics``        modes, HQ, reverse KL, MMD, sliced Wasserstein, intervals   01, 02
 ``sweeps``         a grid of settings, each an ensemble; records               07
-``images``         handwritten digits                                          02
+``images``         digits, glyphs, scenes, stacked digits, MNIST and its kin    02
 ``plotting``       figures that take an axis and return it                     all
 ``lab``            a training under the reader's hands                         02
 ``explore``        a picture with sliders                                      01

@@ -247,6 +247,19 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = (
         ),
         "legend_below": (plotting.legend_below, {"ax": LABELLED, "columns": 2}),
         "panels": (panels, {"count": 2, "width": 1.0, "height": 1.0}),
+        "glyphs": (images.glyphs, {"size": 12, "characters": "ab"}),
+        "shapes": (images.shapes, {"split": "held out", "copies": 1, "size": 16, "seed": 0}),
+        "captions": (images.captions, {"factors": images.shapes("held out", 1, 16)[1]}),
+        "read_captions": (images.read_captions, {"texts": ["a small red cross at the centre"]}),
+        "Stacked": (
+            images.Stacked,
+            {"images": torch.zeros(3, 1, 2, 2), "labels": torch.arange(3), "labelled": True},
+        ),
+        "a stack's sample": (
+            images.Stacked(torch.zeros(3, 1, 2, 2), torch.arange(3)).sample,
+            {"shape": (2,)},
+        ),
+        "stacked_label": (images.stacked_label, {"classes": torch.tensor([[1, 2, 3]])}),
         "explore": (
             explore.explore,
             {"draw": lambda _, q: None, "size": (2.0, 1.0), "alt": "", "q": (0.0, 1.0, 0.5)},
@@ -284,6 +297,7 @@ CALLED = {
     "p": "p |q ",
     "real_target": "real_target",
     "source": "source",
+    "images": "images|labels",
 }
 #: Functions into which NaN may go, and out of which it then may come: it is looked for there.
 PASS_NAN = {"V", "gradient_norm", "D*", "log_prob", "box's log_prob", "an ensemble"} | {
