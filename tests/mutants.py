@@ -1,11 +1,11 @@
 """Small faults made by rule, in the library, the lab and the figures: do the tests notice?
 
-    python tasks.py mutants                         160 of them, with a fixed seed
-    python tasks.py mutants --count 20 --only losses metrics
+    python tasks.py mutants                         some 160 of them, with a fixed seed
+    python tasks.py mutants --seed 1 --only losses metrics
 
 Each mutant, one changed place in a copy of the course, meets the tests of its module, until one
-fails. What was found is written to ``tests/records/mutants.csv``, and of a survivor why it is no
-fault, if it is none (see ``EQUIVALENT``).
+fails; without a mutant, all of them pass, or there is no verdict. What was found is written to
+``tests/records/mutants.csv``. A survivor is a test that is missing, or no fault at all.
 """
 
 from __future__ import annotations
@@ -355,6 +355,12 @@ def verdict(folder: Path, tests: list[str], limit: float = LIMIT) -> str:
 SERVER: Any = multiprocessing.get_context("spawn" if os.name == "nt" else "forkserver")
 
 
+def unsound(mutants: list[Mutant], folder: Path) -> list[str]:
+    """The tests that fail without a mutant: they would notice everything."""
+    meetings = {tuple(tests_of(mutant.file)) for mutant in mutants}
+    return [", ".join(m) for m in sorted(meetings) if verdict(folder, [*m]) != "survived"]
+
+
 def judged(mutant: Mutant, folder: Path) -> str:
     """Plant a mutant into a copy, and ask the tests that it meets."""
     place = folder / mutant.file
@@ -416,6 +422,9 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as place:
         folder = copied(Path(place))
+        failing = unsound(mutants, folder)
+        if failing:
+            sys.exit(f"These fail without a mutant; mend them first: {'; '.join(failing)}")
         for number, mutant in enumerate(mutants, 1):
             begin = time.monotonic()
             found = judged(mutant, folder)
