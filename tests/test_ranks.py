@@ -96,7 +96,8 @@ def made(options: Saved, rank: int = 0) -> Trainer:
 
 SAME: dict[str, Saved] = {
     "plain": {},
-    "ensemble": {"runs": 3, "discriminator_rate": (1e-3, 1e-2, 0.0)},
+    "runs": {"runs": 3, "discriminator_rate": (1e-3, 1e-2, 0.0), "batch": 15, "averaging": 0.9},
+    "runs ahead": {"runs": 2, "unroll": 2, "penalties": {"R1": 0.1}},
     "penalties": {"penalties": {"R1": 0.1, "R2": 0.1, "WGAN-GP": 0.1}},
     # D's last bias has no gradient but rounding here, of which Adam makes whole steps.
     "pairs": {"loss": "relativistic", "k": 2, "optimiser": "SGD"},
@@ -143,12 +144,66 @@ def test_two_ranks_do_what_one_process_does(
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"pair": "norms", "averaging": 0.9}, {"pair": "convolutional", "batch": 8}],
-    ids=["plain", "norms", "convolutions"],
+    [
+        {},
+        {"pair": "norms", "averaging": 0.9},
+        {"pair": "norms", "runs": 3},
+        {"pair": "convolutional", "batch": 8},
+    ],
+    ids=["plain", "norms", "many norms", "convolutions"],
 )
 def test_ranks_are_identical_after_fifty_steps(options: Saved, pair: Pair):
     (state, _), (other, _) = pair(trained, 50, options)
     assert differing(state["tensors"], other["tensors"]) == []
+
+
+def seen(runs: int, rank: int) -> tuple[list[tuple[int, ...]], bool, Saved, Saved]:
+    """What D is shown in training, and whether what a callback and a checkpoint see is whole."""
+    ours = trainer(runs=runs, weights=rank)
+    shown: list[tuple[int, ...]] = []
+    step = ours._parts[0][1]
+    judge = step.judge
+    step.judge = lambda critic, real, *rest: (  # type: ignore[method-assign]
+        shown.append(tuple(real.shape)),
+        judge(critic, real, *rest),
+    )[1]
+    states: list[Saved] = []
+    ours.train(2, lambda ours: states.append(ours.state_dict()))
+    one = ours.discriminator_step()
+    return shown, bool(one.loss.isfinite().all()), states[0], ours.state_dict()
+
+
+def test_each_rank_trains_runs_of_its_own_and_all_see_all(pair: Pair):
+    (shown, finite, at_one, at_end), (also, _, its_one, its_end) = pair(seen, 3)
+    assert {*shown} == {(1, 16, 2)}  # whole batches of one run,
+    assert {*also} == {(2, 16, 2)}  # and of two
+    assert finite
+    for mine, yours in ((at_one, its_one), (at_end, its_end)):
+        assert differing(mine["tensors"], yours["tensors"]) == []
+    alone = trainer(runs=3)
+    alone.train(1)
+    close(alone.state_dict(), at_one, 1e-5)
+    alone.train(1), alone.discriminator_step()
+    close(alone.state_dict(), at_end, 1e-5)
+
+
+def poisoned(spoiled: list[int], rank: int) -> tuple[str, list[bool], int, Saved]:
+    ours = trainer(runs=3, data=Poison(ring(), at=[4], spoiled=spoiled))
+    try:
+        history, said = ours.train(6), ""
+    except NonFiniteError as error:
+        history, said = error.history, str(error)
+    return said, ours.frozen.tolist(), len(history), ours.state_dict()
+
+
+@pytest.mark.parametrize("spoiled", [[0], [1], [0, 1, 2]], ids=str)
+def test_runs_that_stop_are_known_to_all_ranks(spoiled: list[int], pair: Pair):
+    (said, frozen, steps, state), other = pair(poisoned, spoiled)
+    assert (said, frozen, steps) == other[:3]
+    assert differing(state["tensors"], other[3]["tensors"]) == []
+    expected = poisoned(spoiled, 0)
+    assert (said, frozen, steps) == expected[:3]
+    close(expected[3], state, 1e-5)
 
 
 # --- What a layer remembers ---------------------------------------------------------------

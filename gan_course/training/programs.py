@@ -126,6 +126,11 @@ PROGRAMS: dict[str, Callable[[Step], Program]] = {
 }
 
 
+def can_be_parted(state: State, parts: int) -> bool:
+    """Whether the runs of a state can be trained in so many parts."""
+    return state.runs >= parts > 1 and all(is_plain(p.network.module) for p in state.players)
+
+
 def blocks(state: State, batch: int) -> list[slice]:
     """The runs in parts that fit a processor's cache; one part where all of them do.
 

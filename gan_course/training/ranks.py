@@ -12,6 +12,10 @@ This is what ``DistributedDataParallel`` does, too. It cannot be used here: it c
 as ``backward`` writes them into ``.grad``, and "doesn't work with ``torch.autograd.grad``" (its
 documentation), by which a step gets D's gradient, penalties included, in one pass, and looks
 ahead when it unrolls. A player's gradient is one flat tensor anyway: to average it is one call.
+
+The runs of an ensemble never meet. If its networks are plain perceptrons and it has a run for
+each rank, each rank trains some of the runs, on their whole batches, and all are brought together
+where somebody may look: in a callback, in a checkpoint, in the end.
 """
 
 from __future__ import annotations
@@ -60,6 +64,26 @@ class Ranks:
             return part
         samples = part.shape[1] // self.size
         return part[:, self.rank * samples : (self.rank + 1) * samples]
+
+    def rows(self, runs: int) -> slice:
+        """The runs of an ensemble that are this rank's."""
+        return slice(self.rank * runs // self.size, (self.rank + 1) * runs // self.size)
+
+    def merged(self, tensor: Tensor, dim: int = 0) -> Tensor:
+        """A tensor of all runs, of which each rank knows its own :meth:`rows` of ``dim``.
+
+        Raises:
+            RanksError: another rank is gone.
+        """
+        mine = self.rows(tensor.shape[dim])
+        here = (dim, mine.start, mine.stop - mine.start)
+        kind = torch.uint8 if tensor.dtype == torch.bool else tensor.dtype
+        # Others' numbers are added to zeros, which changes none of them.
+        whole = torch.zeros(tensor.shape, dtype=kind, device=tensor.device)
+        whole.narrow(*here).copy_(tensor.detach().narrow(*here))
+        with self._waiting():
+            dist.all_reduce(whole)
+        return whole.to(tensor.dtype)
 
     def mean(self, tensor: Tensor) -> Tensor:
         """The mean over all ranks, through which gradients flow; the same bits on each.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +17,10 @@ from gan_course.losses import LOSSES, Loss
 from gan_course.penalties import PENALTIES, Penalty
 from gan_course.training.optimisers import OPTIMISERS
 
+#: Settings that a step is given with its batches, so that a schedule of them costs nothing.
+RATES = ("discriminator_rate", "generator_rate")
+#: Settings that change nothing but the batches and what goes with them.
+FLUID = frozenset({*RATES, "instance_noise"})
 #: A rate for all runs, or one for each.
 Rate = float | tuple[float, ...]
 
@@ -182,6 +186,42 @@ class Linear:
         """The value at a step."""
         share = min(max((step - self.begin) / (self.end - self.begin), 0.0), 1.0)
         return self.start + share * (self.stop - self.start)
+
+
+def scheduled(
+    settings: Settings, schedule: Mapping[str, Callable[[int], object]], first: int, steps: int
+) -> list[Settings]:
+    """The settings of the next steps; of one alone, where more than :data:`FLUID` changes.
+
+    Args:
+        settings: the present ones.
+        schedule: functions of the number of steps taken, by name.
+        first: steps taken so far.
+        steps: how many are asked for.
+
+    Returns:
+        At least one, at most ``steps``: those before a value that is out of range.
+
+    Raises:
+        ValueError: the first value is out of range.
+        TypeError: there is no such setting.
+    """
+    if not schedule:
+        return [settings] * steps
+    if unknown := schedule.keys() - {one.name for one in fields(Settings)}:
+        raise TypeError(f"schedule = {sorted(unknown)}: there is no such setting")
+    if schedule.keys() - FLUID:
+        return [replace(settings, **{name: value(first) for name, value in schedule.items()})]  # type: ignore[arg-type]
+    each: list[Settings] = []
+    for step in range(first, first + steps):
+        try:
+            changed = {name: value(step) for name, value in schedule.items()}
+            each.append(settings.with_rates(**changed))
+        except ValueError:
+            if each:  # those before it are taken first
+                break
+            raise
+    return each
 
 
 # --- What each setting may be ------------------------------------------------------------

@@ -13,6 +13,7 @@ from torch.func import functional_call
 
 from gan_course.networks import Ensemble
 from gan_course.training.optimisers import OPTIMISERS, Moments, fused_adam
+from gan_course.training.ranks import Ranks
 from gan_course.training.settings import Settings
 
 #: Name of the averaged generator in a saved state.
@@ -343,6 +344,12 @@ class State:
         part.frozen = self.frozen[rows]
         part.average = self.average and self.average.part(rows)
         return part
+
+    @torch.no_grad()
+    def gather(self, ranks: Ranks) -> None:
+        """Have all runs here, of which each rank has trained its :meth:`Ranks.rows`."""
+        for tensor in self.tensors().values():
+            tensor.copy_(ranks.merged(tensor))
 
     def adopt(self) -> None:
         """Take back whatever was parted, see :meth:`Weights.adopt`."""

@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +28,9 @@ from gan_course.training.history import (
     Record,
 )
 from gan_course.training.interrupts import interrupts
-from gan_course.training.programs import PROGRAMS, Program, blocks
-from gan_course.training.ranks import present
-from gan_course.training.settings import Settings
+from gan_course.training.programs import PROGRAMS, Program, blocks, can_be_parted
+from gan_course.training.ranks import ALONE, present
+from gan_course.training.settings import FLUID, RATES, Settings, scheduled
 from gan_course.training.setups import (
     draws_by_itself,
     examine,
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from gan_course.distributions import Source
-
-#: Settings that a step is given with its batches, so that a schedule of them costs nothing.
-RATES = ("discriminator_rate", "generator_rate")
 
 
 class Trainer:
@@ -112,6 +109,9 @@ class Trainer:
         self.discriminator = as_runs(discriminator).to(self.device)
         self.state = State(self.generator, self.discriminator)
         self.runs = self.state.runs
+        # An ensemble's runs never meet: each rank trains some. Else each takes some samples.
+        self._by_runs = self.ranks.size > 1 and can_be_parted(self.state, self.ranks.size)
+        sharing = ALONE if self._by_runs else self.ranks
         self.steps = 0
         self.random = Generator(self.device).manual_seed(self.seed)
         self._draws = Draws(
@@ -120,25 +120,24 @@ class Trainer:
             self.runs,
             self.random,
             self.state.generator.weights.dtype,
-            ranks=self.ranks,
+            ranks=sharing,
         )
         self._settings = settings or Settings()
-        examine_settings(self.state, self._settings, self.ranks)
-        self._whole = Step(self.state, self._settings, self.ranks)
+        examine_settings(self.state, self._settings, sharing)
+        self._whole = Step(self.state, self._settings, sharing)
         examine(self._whole, self.data, self.prior.event_shape)
         self._by_chance = any(map(draws_by_itself, (self.generator, self.discriminator)))
         self._chance = self._draws.by_layers if self._by_chance else nullcontext
+        self._alike = self.ranks.size == 1
         # As many blocks on every rank, whatever its processor: one.
-        alone = self.ranks.size == 1
-        rows = blocks(self.state, self._settings.batch) if alone else [slice(0, self.runs)]
-        self._parts = self._divided(rows)
+        rows = blocks(self.state, self._settings.batch) if self._alike else [slice(0, self.runs)]
+        self._parts = self._divided([self.ranks.rows(self.runs)] if self._by_runs else rows)
         self._use(self._settings)
-        self._alike = alone
 
     def _divided(self, rows: list[slice]) -> list[tuple[slice, Step, Program]]:
         """What runs the steps: of all runs, or of some at a time, in the same memory."""
         make = PROGRAMS[self.program]
-        if len(rows) == 1:
+        if rows == [slice(0, self.runs)]:
             return [(rows[0], self._whole, make(self._whole))]
         steps = [Step(self.state.part(some), self._settings) for some in rows]
         return [(some, step, make(step)) for some, step in zip(rows, steps, strict=True)]
@@ -152,7 +151,7 @@ class Trainer:
 
     @settings.setter
     def settings(self, settings: Settings) -> None:
-        examine_settings(self.state, settings, self.ranks)
+        examine_settings(self.state, settings, self._draws.ranks)
         if settings.packing != self._settings.packing:
             examine(Step(self.state, settings), self.data, self.prior.event_shape)
         self._use(settings)
@@ -232,6 +231,7 @@ class Trainer:
         self._begin()
         with interrupts() as came:
             self._advance([self._settings], history)
+        self._gather()
         if came():
             signal.raise_signal(signal.SIGINT)  # to whoever listens: a lab, or Python itself
         return history.last
@@ -255,8 +255,22 @@ class Trainer:
         with self._chance(), enough_memory(self._settings.batch):
             cut = [(step, turn.of(rows)) for rows, step, _ in self._parts]
             found = [take(step, part.batches[0], part.rates) for step, part in cut]
+        self._gather()
         self._raise_if_all_stopped(player, before)
-        return [torch.cat(part) for part in zip(*found, strict=True)]
+        return [self._of_all_runs(torch.cat(part)) for part in zip(*found, strict=True)]
+
+    def _gather(self) -> None:
+        """Have all runs here, as they are where they are trained."""
+        if self._by_runs:
+            self.state.gather(self.ranks)
+
+    def _of_all_runs(self, numbers: Tensor) -> Tensor:
+        """Numbers of the runs that are trained here, ``(..., runs)``, with those of all others."""
+        if not self._by_runs:
+            return numbers
+        whole = numbers.new_zeros(*numbers.shape[:-1], self.runs)
+        whole[..., self.ranks.rows(self.runs)] = numbers
+        return self.ranks.merged(whole, dim=numbers.dim() - 1)
 
     def _begin(self) -> None:
         """Take back what was parted; at first, be like the first rank in everything."""
@@ -311,17 +325,16 @@ class Trainer:
         frozen = self.frozen.clone()
         with self._chance(), enough_memory(self._settings.batch):
             turns = self._turns(each)
-            if len(self._parts) == 1:
-                ((_, step, program),) = self._parts
+            _, step, program = self._parts[0]
+            if step is self._whole:
                 records = (step if eager else program)(turns)
             else:
-                records = torch.cat(
-                    [
-                        (step if eager else program)([turn.of(rows) for turn in turns])
-                        for rows, step, program in self._parts
-                    ],
-                    dim=-1,
-                )
+                found = [
+                    (step if eager else program)([turn.of(rows) for turn in turns])
+                    for rows, step, program in self._parts
+                ]
+                records = self._of_all_runs(torch.cat(found, dim=-1))
+                self.frozen.copy_(Record.of(records[-1]).frozen)
         self._settings, self._rates = each[-1], turns[-1].rates
         if not all(self.frozen.tolist()):
             self.steps += len(each)
@@ -416,15 +429,18 @@ class Trainer:
                     # A program is made for so many steps; those left over run as they are.
                     self._advance(each, history, eager=len(each) != together)
                 except NonFiniteError as error:
+                    self._gather()
                     error.history = history
                     raise
                 if callback is not None:
+                    self._gather()
                     callback(self)
                     self.state.adopt()
                 bar.update(len(each))
                 if checkpoint is not None and self.steps - saved >= every:
                     self._save(checkpoint)
                     saved = self.steps
+            self._gather()
             if checkpoint is not None and self.steps > saved:
                 self._save(checkpoint)
         if came() > 1:
@@ -434,24 +450,12 @@ class Trainer:
     def _scheduled(
         self, schedule: Mapping[str, Callable[[int], object]], steps: int
     ) -> list[Settings]:
-        """The settings of the next steps; of one alone, where more than the rates change."""
-        if not schedule:
-            return [self._settings] * steps
-        if unknown := schedule.keys() - {one.name for one in fields(Settings)}:
-            raise TypeError(f"schedule = {sorted(unknown)}: there is no such setting")
-        if schedule.keys() - {*RATES, "instance_noise"}:
-            self.set(**{name: value(self.steps) for name, value in schedule.items()})
-            return [self._settings]
-        each: list[Settings] = []
-        for step in range(self.steps, self.steps + steps):
-            try:
-                changed = {name: value(step) for name, value in schedule.items()}
-                each.append(self._settings.with_rates(**changed))
-            except ValueError:
-                if each:  # those before it are taken first
-                    break
-                raise
-        examine_settings(self.state, each[-1], self.ranks)
+        """The settings of the next steps."""
+        each = scheduled(self._settings, schedule, self.steps, steps)
+        if schedule.keys() - FLUID:
+            self.settings = each[0]
+        elif schedule:
+            examine_settings(self.state, each[-1], self._draws.ranks)
         return each
 
     # -- looking on -------------------------------------------------------------------
@@ -541,7 +545,7 @@ class Trainer:
         if saved["seed"] != self.seed:
             raise ValueError(f"seed = {self.seed!r}: the saved training has seed {saved['seed']!r}")
         settings = Settings.from_plain(saved["settings"], known=self._settings)
-        examine_settings(self.state, settings, self.ranks)
+        examine_settings(self.state, settings, self._draws.ranks)
         self.state.check(saved["tensors"], average=bool(settings.averaging))
         try:
             Generator(self.device).set_state(saved["random"])
@@ -565,19 +569,18 @@ class Trainer:
             ValueError: it is of another kind of training, or has another seed.
         """
         self._begin()
-
-        def read() -> bool:
-            there = gan_course.checkpoints.exists(checkpoint)
-            if there:
-                gan_course.checkpoints.load(checkpoint, self)
-            return there
-
-        found = bool(self.ranks.from_first(read))
+        files = gan_course.checkpoints
+        found = bool(
+            self.ranks.from_first(
+                lambda: files.exists(checkpoint) and bool(files.load(checkpoint, self))
+            )
+        )
         self._alike = self.ranks.size == 1
         self._begin()
         return found
 
     def _save(self, checkpoint: str | Path) -> None:
+        self._gather()
         self.ranks.from_first(lambda: gan_course.checkpoints.save(checkpoint, self))
 
     def __getstate__(self) -> dict[str, Any]:
