@@ -163,9 +163,9 @@ def seen(runs: int, rank: int) -> tuple[list[tuple[int, ...]], bool, Saved, Save
     shown: list[tuple[int, ...]] = []
     step = ours._parts[0][1]
     judge = step.judge
-    step.judge = lambda critic, real, *rest: (  # type: ignore[method-assign]
+    step.judge = lambda critic, real, *rest, **options: (
         shown.append(tuple(real.shape)),
-        judge(critic, real, *rest),
+        judge(critic, real, *rest, **options),
     )[1]
     states: list[Saved] = []
     ours.train(2, lambda ours: states.append(ours.state_dict()))

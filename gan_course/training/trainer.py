@@ -557,12 +557,9 @@ class Trainer:
         self.steps = steps
 
     def resume(self, checkpoint: str | Path) -> bool:
-        """Go on from a checkpoint, if it is there.
+        """Go on from a checkpoint, if it is there; return whether it is.
 
         Of several ranks the first one reads it, or writes it: the others need not see the file.
-
-        Returns:
-            Whether it was there.
 
         Raises:
             CheckpointError: it cannot be read.
