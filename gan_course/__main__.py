@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description="Train GANs on one of the book's targets, or on handwritten digits, with a "
         "checkpoint: given again, the same command goes on where it was stopped. With torchrun "
         "--nproc-per-node=N -m gan_course train …, N processes train together, each on its "
-        "share of every batch.",
+        "share of every batch, or of the runs.",
     )
     train.add_argument("target", choices=[*TARGETS, DIGITS], help="what to learn")
     train.add_argument("--steps", type=int, default=5_000, help="in all; default: %(default)s")
