@@ -24,6 +24,7 @@ from gan_course import checkpoints
 from gan_course.distributions import normal, ring
 from gan_course.networks import mlp
 from gan_course.training import NonFiniteError, Settings, Trainer
+from gan_course.training.programs import can_be_parted
 from gan_course.training.ranks import ALONE, Ranks, RanksError, joined, present
 
 Saved = dict[str, Any]
@@ -194,6 +195,12 @@ def poisoned(spoiled: list[int], rank: int) -> tuple[str, list[bool], int, Saved
     except NonFiniteError as error:
         history, said = error.history, str(error)
     return said, ours.frozen.tolist(), len(history), ours.state_dict()
+
+
+def test_only_plain_runs_are_divided():
+    assert can_be_parted(trainer(runs=3).state, 2)
+    for ours, parts in ((trainer("norms", 3), 2), (trainer(), 2), (trainer(runs=3), 4)):
+        assert not can_be_parted(ours.state, parts)
 
 
 @pytest.mark.parametrize("spoiled", [[0], [1], [0, 1, 2]], ids=str)
@@ -413,7 +420,7 @@ def test_one_process_needs_none_of_it(monkeypatch: pytest.MonkeyPatch):
 
 def test_copies_that_do_not_know_of_each_other_are_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(RuntimeError, match=r"WORLD_SIZE = 2: .* a copy of its own.*joined"):
+    with pytest.raises(RanksError, match=r"WORLD_SIZE = 2: .* a copy of its own.*joined"):
         trainer()
 
 

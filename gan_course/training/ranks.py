@@ -36,7 +36,7 @@ from gan_course.training.devices import pick_device
 
 
 class RanksError(RuntimeError):
-    """Another rank has ended, or did not answer in time; this one cannot go on alone."""
+    """The processes of a training are not, or no longer, together; one cannot go on alone."""
 
 
 @dataclass(frozen=True)
@@ -262,7 +262,7 @@ def present() -> Ranks:
     if dist.is_available() and dist.is_initialized():
         return Ranks(dist.get_rank(), dist.get_world_size())
     if started() > 1:
-        raise RuntimeError(
+        raise RanksError(
             f"WORLD_SIZE = {started()}: this process is one of several that have not joined, and "
             "each would train a copy of its own. Make the Trainer inside `with "
             "gan_course.training.ranks.joined():`, or unset WORLD_SIZE where copies are meant"

@@ -74,7 +74,7 @@ class Trainer:
     Raises:
         ValueError: the networks do not fit each other, the data or the prior, or the device or
             the program cannot be used; the message says which.
-        RuntimeError: this process is one of several that have not joined.
+        RanksError: this process is one of several that have not joined.
 
     Example:
         >>> from gan_course.distributions import ring
