@@ -257,7 +257,7 @@ def present() -> Ranks:
     """The processes that this one has joined.
 
     Raises:
-        RuntimeError: it was started as one of several and has joined none.
+        RanksError: it was started as one of several and has joined none.
     """
     if dist.is_available() and dist.is_initialized():
         return Ranks(dist.get_rank(), dist.get_world_size())
