@@ -91,8 +91,9 @@ def check(
         finite: whether a value above or below a bound must be finite. NaN never passes.
 
     Raises:
-        ValueError: the expectation says nothing: none or several are given, or ``atol`` is
-            negative, infinite or not a number.
+        ValueError: the expectation says nothing: none or several are given, ``atol`` is
+            negative, infinite or not a number, or so wide that 0 would pass, too, where
+            something else is expected.
         AssertionError: the claim does not hold; the message has both values.
     """
     asked = [
@@ -181,12 +182,12 @@ def _check_close(claim: str, measured: Array, claimed: Array, atol: float) -> No
         )
     with np.errstate(invalid="ignore", divide="ignore"):
         slack = np.where(measured == claimed, 1, 1 - np.abs(measured - claimed) / atol)
-    meant = not claimed.any()
-    others = {
-        "0": not meant and bool(agree(np.zeros_like(measured)).all()),
-        "opposite sign": not meant and bool(measured.any() and agree(-measured).all()),
-    }
-    _held(claim, "close", _expectation(claimed, atol), at=measured, slack=slack, others=others)
+    if claimed.any() and agree(np.zeros_like(measured)).all():
+        raise ValueError(
+            f"✗ {claim}: atol = {atol:g} would let 0 pass, too; make it narrower than the "
+            "expectation, expect 0, or ask for above=, below=, excludes="
+        )
+    _held(claim, "close", _expectation(claimed, atol), at=measured, slack=slack, others={})
 
 
 def _expectation(claimed: Array, atol: float) -> str:

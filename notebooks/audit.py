@@ -298,6 +298,11 @@ def has_checks(cell: Any) -> bool:
     return cell.cell_type == "code" and "check(" in cell.source
 
 
+def is_own_code(cell: Any) -> bool:
+    """Whether a cell is code that the chapter's author has written."""
+    return cell.cell_type == "code" and "numbers" not in build._tags(cell)
+
+
 # --- Figures -----------------------------------------------------------------------------
 
 
@@ -367,9 +372,60 @@ def in_a_fork(chapter: Run, act: Callable[[], None], rest: Sequence[str]) -> boo
     for code in rest:
         before = len(chapter.failures)
         chapter.cell(code)
-        if any("AssertionError: ✗" in problem for _, problem in chapter.failures[before:]):
+        # What an earlier section would have defined is missing here, and no sign of a fault.
+        if any(not problem.startswith("NameError") for _, problem in chapter.failures[before:]):
             os._exit(1)
     os._exit(0)
+
+
+# --- Faults in the code of chapters -------------------------------------------------------
+
+
+def planted(
+    source: Path, faults: Mapping[str, tuple[str, str]], also: Sequence[str] = ()
+) -> tuple[dict[str, bool], list[str]]:
+    """Plant faults into the code of a chapter, one at a time: does its section notice?
+
+    Args:
+        source: the chapter's Markdown.
+        faults: by name what to write for what; it stands once, in one cell.
+        also: headings of the sections that those with faults need.
+
+    Returns:
+        Whether a check noticed each fault, and what fails without any.
+
+    Raises:
+        ValueError: a fault has no place, or several.
+    """
+    cells = build.chapter(source).cells
+    sections = build._sections(cells)
+    places = {
+        name: [i for i, c in enumerate(cells) if c.cell_type == "code" and old in c.source]
+        for name, (old, _) in faults.items()
+    }
+    for name, found in places.items():
+        if len(found) != 1 or cells[found[0]].source.count(faults[name][0]) != 1:
+            raise ValueError(f"{name}: its place in {source.name} is not one, renew the fault")
+    wanted = {sections[place] for (place,) in places.values()}
+    wanted |= {
+        s
+        for s, c in zip(sections, cells, strict=True)
+        if c.source.startswith(tuple(f"## {heading}" for heading in also))
+    }
+    chapter, noticed = Run(source), dict[str, bool]()
+    with at_home(), contextlib.redirect_stdout(io.StringIO()):
+        for index, (section, cell) in enumerate(zip(sections, cells, strict=True)):
+            setup = "setup" in build._tags(cell)
+            if not is_own_code(cell) or (section not in wanted and not setup):
+                continue
+            following = zip(cells[index + 1 :], sections[index + 1 :], strict=True)
+            rest = [c.source for c, s in following if s == section and is_own_code(c)]
+            for name, place in places.items():
+                if place == [index]:
+                    code = cell.source.replace(*faults[name])
+                    noticed[name] = in_a_fork(chapter, lambda: None, [code, *rest])
+            chapter.cell(cell.source)
+    return noticed, [problem for _, problem in chapter.failures if "✗" in problem]
 
 
 # --- Telling -----------------------------------------------------------------------------

@@ -120,7 +120,7 @@ It is {=x:.1f}.
 ```{code-cell} python
 :tags: [hide-input]
 
-check("it is 0.2", x, 0.2, 0.25)
+check("it is 0.2", x, above=-0.2)
 check("it is 0.3", x, 0.3)
 ```
 
