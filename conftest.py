@@ -11,6 +11,11 @@ pytest_plugins = "pytester"
 os.environ["TQDM_DISABLE"] = "1"  # a bar shows on slow machines only
 
 
+#: Files of tests that start processes, build, compile or sweep, which takes minutes in all.
+SLOW = ("audit", "benchmarks", "build", "executors", "figures", "notebook", "planted", "programs")
+SLOW += ("ranks", "soak", "sweeps", "wrong_answers")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--quick`` is for the loop of daily work."""
     parser.addoption("--quick", action="store_true", help="leave out browsers and what is slow")
@@ -19,8 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Long ones first, so that no worker has them to itself in the end: browsers, notebooks."""
     if config.getoption("quick"):
-        slow = {"browser", "slow"}
-        left = {item for item in items if slow & {mark.name for mark in item.iter_markers()}}
+        left = {item for item in items if _is_slow(item)}
         config.hook.pytest_deselected(items=[*left])
         items[:] = [item for item in items if item not in left]
 
@@ -30,3 +34,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return 1 if Path(item.path).suffix == ".ipynb" else 2
 
     items.sort(key=turn)
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    marks = {mark.name for mark in item.iter_markers()}
+    return bool(marks & {"browser", "slow"}) or item.path.stem.removeprefix("test_") in SLOW
