@@ -137,9 +137,11 @@ class Trainer:
     def _divided(self, rows: list[slice]) -> list[tuple[slice, Step, Program]]:
         """What runs the steps: of all runs, or of some at a time, in the same memory."""
         make = PROGRAMS[self.program]
-        if rows == [slice(0, self.runs)]:
+        # A part's weights are one tensor. What writes to several in one memory, torch 2.11 loses.
+        one = self.program == "compiled" and can_be_parted(self.state, 2)
+        if rows == [slice(0, self.runs)] and not one:
             return [(rows[0], self._whole, make(self._whole))]
-        steps = [Step(self.state.part(some), self._settings) for some in rows]
+        steps = [Step(self.state.part(some), self._settings, self._whole.ranks) for some in rows]
         return [(some, step, make(step)) for some, step in zip(rows, steps, strict=True)]
 
     # -- what can be changed between two steps ----------------------------------------
