@@ -6,16 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
-from test_prose import NOT_YET_CONVERTED
 from tools import load
 
 from gan_course.checks import Record
 
 audit = load("notebooks/audit.py")
-SOURCES = [path for path in audit.build.sources() if path.stem[:2] not in NOT_YET_CONVERTED]
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("source", audit.build.sources(), ids=lambda path: path.stem)
 def test_a_number_that_is_shifted_is_noticed(source: Path):
     rows, shares = audit.numbers_table([source])
     assert shares[source.stem] >= audit.FLOOR, audit.table([["", *audit.KINDS, "all"], *rows])
