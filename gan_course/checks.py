@@ -410,6 +410,36 @@ def _artists(ax: Axes) -> Iterator[tuple[str, str, tuple[Array, Array]]]:
             yield label, _colour(part), (_array(path.vertices[:, 0]), _array(path.vertices[:, 1]))
 
 
+def check_panel(
+    ax: Axes,
+    place: int,
+    title: str = "",
+    lines: Mapping[str | int, object] | None = None,
+    atol: float = 1e-6,
+) -> None:
+    """Assert where an axes stands in its figure, what is above it, and what some labels name.
+
+    In a cell after the figure's, so that whatever has happened to the figure is seen.
+
+    Args:
+        ax: the axes.
+        place: which of its figure's axes it is, from 0, in the order of reading.
+        title: the words above it.
+        lines: by label, or by number as in :class:`Drawn`, the y that is drawn.
+        atol: the largest absolute difference of a y.
+
+    Raises:
+        AssertionError: the axes shows something else.
+    """
+    seen = drawn(ax)
+    words = f"panel {place + 1}" + (f", “{title}”" if title else "")
+    check(f"{words}, stands there and is called so", (seen.panel, seen.title) == (place, title), 1)
+    for label, y in (lines or {}).items():
+        if label not in seen:
+            _fail(f"{words}: “{label}”", f"there are {list(seen)}")
+        check(f"{words}: “{label}” is what it says", seen[label][1], y, atol)
+
+
 # --- Numbers of the text -----------------------------------------------------------------
 
 NUMBER = re.compile(r"[-+]?(\d[\d,]*)(?:\.(\d+))?(?:e([-+]\d+))?(%?)")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from matplotlib.axes import Axes
 
-from gan_course.checks import RECORDS, Quoted, check, drawn, numbers
+from gan_course.checks import RECORDS, Quoted, check, check_panel, drawn, numbers
 from gan_course.metrics import Interval
 
 NAN, INF = math.nan, math.inf
@@ -429,3 +429,22 @@ def test_all_wrong_numbers_are_told_at_once():
 def test_what_no_number_can_show_is_refused(line: str, error: type[Exception], said: str):
     with pytest.raises(error, match=said):
         Quoted.read(line).shown(NAMES | {"torch": torch})
+
+
+def test_check_panel_sees_place_title_and_lines() -> None:
+    figure, (left, right) = plt.subplots(1, 2)
+    for ax, sign in ((left, 1), (right, -1)):
+        ax.plot([0, 1], [0, sign], label="line")
+        ax.plot([0, 1], [2, 2])
+        ax.set_title("up" if sign == 1 else "down")
+    check_panel(left, 0, "up", {"line": [0, 1], 0: [2, 2]})
+    check_panel(right, 1, "down", {"line": [0, -1]})
+    for wrong in (
+        lambda: check_panel(left, 1, "up"),
+        lambda: check_panel(left, 0, "down"),
+        lambda: check_panel(left, 0, "up", {"line": [0, -1]}),
+        lambda: check_panel(left, 0, "up", {"lines": [0, 1]}),
+    ):
+        with pytest.raises(AssertionError, match="✗ panel"):
+            wrong()
+    plt.close(figure)
