@@ -12,7 +12,7 @@ module             what it holds                                               c
 ``networks``       ``mlp``, and ``Ensemble``: many copies as one program       02
 ``training``       Algorithm 1: ``Settings``, ``Trainer``, ``History``         02
 ``dynamics``       games as vector fields, eigenvalues; a GAN's Jacobian       06
-``metrics``        modes, HQ, reverse KL, MMD, sliced Wasserstein, intervals   01, 02
+``metrics``        modes, distances, intervals; pictures seen by a classifier  01, 02
 ``sweeps``         a grid of settings, each an ensemble; records               07
 ``images``         digits, glyphs, scenes, stacked digits, MNIST and its kin    02
 ``plotting``       figures that take an axis and return it                     all

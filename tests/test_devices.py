@@ -17,7 +17,7 @@ from test_properties import CALLED, CALLS
 from torch import Tensor, distributions, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from gan_course import dynamics, metrics, plotting
+from gan_course import dynamics, images, metrics, plotting
 from gan_course.distributions import ring
 from gan_course.lab import Lab
 from gan_course.losses import LOSSES
@@ -188,6 +188,19 @@ def test_what_a_chapter_does_with_a_trained_game() -> None:
     plotting.plot_belief(axes[1], lambda x: made.discriminate(x)[0], target.window, resolution=5)
     plt.close(figure)
     assert len(frame) == 6
+
+
+def test_pictures_are_judged_on_the_device() -> None:
+    pictures, labels = images.digits()
+    judge = metrics.train_classifier(pictures, labels, steps=2)
+    expected = metrics.picture_quality(pictures[None, :40], pictures[40:80], judge)
+    with pytest.raises(ValueError, match="images is on device"):
+        judge.features(pictures.to(DEVICE))
+    pictures = pictures.to(DEVICE)
+    found = metrics.picture_quality(pictures[None, :40], pictures[40:80], judge.to(DEVICE))
+    assert all(isinstance(part, StandIn) for part in found)
+    same(found, expected)
+    assert metrics.train_classifier(pictures, labels.to(DEVICE), steps=2).accuracy.estimate >= 0
 
 
 def test_the_spectrum_of_a_training_on_the_device() -> None:

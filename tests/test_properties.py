@@ -91,6 +91,11 @@ TABLE = pd.DataFrame(
 )
 
 
+def judged(**given: Any) -> Any:
+    """A classifier's accuracy."""
+    return metrics.train_classifier(**given).accuracy
+
+
 #: A call that is right; each of its arguments is replaced in turn.
 CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = (
     {
@@ -173,6 +178,33 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = (
             {"target": RING, "samples": 10},
         ),
         "nearest_neighbors": (metrics.nearest_neighbors, {"samples": X[0], "data": Y[0]}),
+        "frechet_distance": (metrics.frechet_distance, {"x": X, "y": Y}),
+        "kernel_distance": (metrics.kernel_distance, {"x": X, "y": Y}),
+        "precision_recall": (metrics.precision_recall, {"x": X, "y": Y, "k": 2}),
+        "density_coverage": (metrics.density_coverage, {"x": X, "y": Y, "k": 2}),
+        "coverage_of_perfect_samples": (
+            metrics.coverage_of_perfect_samples,
+            {"samples": 5, "others": 6, "k": 2},
+        ),
+        "label_coverage": (
+            metrics.label_coverage,
+            {"labels": torch.tensor([[0, 1, 1]]), "share": torch.ones(2)},
+        ),
+        "memorisation": (
+            metrics.memorisation,
+            {"x": X, "train": Y[0], "held_out": X[0], "permutations": 3},
+        ),
+        "train_classifier": (
+            judged,
+            {
+                "images": torch.zeros(6, 1, 8, 8),
+                "labels": torch.arange(6) % 2,
+                "steps": 1,
+                "features": 2,
+                "held_out": 2,
+                "seed": 0,
+            },
+        ),
         "squared_mmd": (metrics.squared_mmd, {"x": X, "y": Y, "bandwidth": 1.0}),
         "two_sample_test": (
             metrics.two_sample_test,
@@ -287,8 +319,11 @@ CALLED = {
     "generator_family": "generator_family|q = |p = |q has",
     "starts": "starts",
     "state": "state",
-    "x": "x ",
+    "x": "x |x, |that of x",
     "y": "y |x ",
+    "k": "k |k=",
+    "train": "train|held_out",
+    "held_out": "held_out|train",
     "real": "real|fake",
     "real_logits": "real_logits|fake_logits",
     "fake_logits": "real_logits|fake_logits",

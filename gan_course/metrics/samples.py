@@ -1,9 +1,4 @@
-"""What came out: measures of a trained generator, one value for each run.
-
-A measure of finitely many samples is neither 0 nor 1 for a perfect generator.
-:func:`mode_coverage_of_perfect_samples` and :func:`two_sample_floor` say what it is then;
-:func:`mean_interval` and :func:`proportion_interval` say how sure a mean over runs is.
-"""
+"""Measures of samples as points: modes, distances of two samples, intervals over runs."""
 
 from __future__ import annotations
 
@@ -195,7 +190,7 @@ def squared_mmd(x: Tensor, y: Tensor, bandwidth: float) -> Tensor:
     Raises:
         ValueError: the shapes do not fit, or ``bandwidth`` is not positive.
     """
-    x, y = _as_pair(x, y, least=2)
+    x, y = as_pair(x, y, least=2)
     bandwidth = number("bandwidth", bandwidth, above=0)
     first = torch.ones(1, x.shape[1] + y.shape[1], dtype=torch.float64, device=x.device)
     first[:, x.shape[1] :] = 0
@@ -228,7 +223,7 @@ def two_sample_test(
     Raises:
         ValueError: the shapes do not fit, or ``bandwidth`` or ``permutations`` is not positive.
     """
-    x, y = _as_pair(x, y, least=2)
+    x, y = as_pair(x, y, least=2)
     bandwidth = number("bandwidth", bandwidth, above=0)
     permutations = whole("permutations", permutations, at_least=1, at_most=10**6)
     size, points = x.shape[1], x.shape[1] + y.shape[1]
@@ -272,7 +267,7 @@ def sliced_wasserstein(
         ValueError: the shapes do not fit, a sample is not finite, ``projections`` is below 1,
             or ``p`` is not from 1 to 100.
     """
-    x, y = _as_pair(x, y, least=1)
+    x, y = as_pair(x, y, least=1)
     projections = whole("projections", projections, at_least=1, at_most=10**6)
     p = number("p", p, at_least=1, at_most=100)
     normal = torch.randn(
@@ -503,7 +498,17 @@ def _mmd_of_labels(gram: Tensor, first: Tensor) -> Tensor:
     return within_x / (n * (n - 1)) + within_y / (m * (m - 1)) - 2 * between / (n * m)
 
 
-def _as_pair(x: Tensor, y: Tensor, least: int) -> tuple[Tensor, Tensor]:
+def as_pair(x: Tensor, y: Tensor, least: int) -> tuple[Tensor, Tensor]:
+    """Two samples of the same runs, checked, in double precision.
+
+    Args:
+        x: shape ``(runs, samples, dim)``.
+        y: shape ``(runs, others, dim)``.
+        least: how many samples there must be of each.
+
+    Raises:
+        ValueError: the shapes do not fit, or a number is not finite.
+    """
     if not (isinstance(x, Tensor) and isinstance(y, Tensor)):
         raise ValueError(f"x = {shown(x)}, y = {shown(y)}: must be two tensors")
     fits = x.dim() == y.dim() == 3 and (x.shape[0], x.shape[2]) == (y.shape[0], y.shape[2])
