@@ -280,6 +280,14 @@ def assert_alike_through_changes(ours: Trainer, eager: Trainer, steps: int) -> N
         assert_alike(ours, eager)
 
 
+def test_an_older_torch_compiles_ensembles_of_plain_networks_alone(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch, "__version__", "2.11.0")
+    network = Ensemble(lambda: mlp(2, 2, batch_norm=True), 2)
+    with pytest.raises(ValueError, match=r"more than linear layers .* torch 2\.13 or later"):
+        Trainer(network, Ensemble(lambda: mlp(2, 1), 2), ring(), device="cpu", program="compiled")
+    build("compiled", 2)
+
+
 def test_captured_steps_need_cuda():
     with pytest.raises(ValueError, match=r"program = 'captured' on cpu: .* need a CUDA device"):
         build("captured")

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.torch_version import TorchVersion
 
 from gan_course.networks import is_plain
 from gan_course.training.draws import Turn
@@ -96,7 +97,13 @@ def _eager(step: Step) -> Program:
 
 
 def _compiled(step: Step) -> Program:
-    device = step.state.frozen.device
+    device, leaves = step.state.frozen.device, [p.leaves for p in step.state.players]
+    several = step.state.runs > 1 and max(map(len, leaves)) > 1
+    if several and TorchVersion(torch.__version__) < "2.13":
+        raise ValueError(
+            "program = 'compiled' for an ensemble whose networks are more than linear layers and "
+            f"activations: needs torch 2.13 or later, this is {torch.__version__}; choose 'eager'"
+        )
     if device.type == "cpu":
         from torch._inductor.cpp_builder import get_cpp_compiler  # noqa: PLC0415  # takes seconds
 
