@@ -141,7 +141,7 @@ def plot_game(
     x: Tensor,
     data_density: Tensor,
     generated_density: Tensor,
-    belief: Tensor,
+    belief: Tensor | None = None,
 ) -> Axes:
     """Draw one moment of a 1-D game: p_data, p_g and D over the same x.
 
@@ -150,7 +150,7 @@ def plot_game(
         x: at least two places, shape ``(points,)``.
         data_density: p_data there, shape ``(points,)``.
         generated_density: p_g there, likewise.
-        belief: D there, likewise.
+        belief: D there, likewise; or none.
 
     Raises:
         ValueError: one of them is no row of numbers, or not as long as x.
@@ -159,10 +159,11 @@ def plot_game(
     x = tensor("x", x, "(points,)", least=2)
     data_density = _row("data_density", data_density, "x", len(x))
     generated_density = _row("generated_density", generated_density, "x", len(x))
-    belief = _row("belief", belief, "x", len(x))
     ax.plot(x, data_density, color=REAL, linestyle=":", linewidth=2.4, label="$p_{data}$")
     ax.plot(x, generated_density, color=FAKE, label="$p_g$")
-    ax.plot(x, belief, color=JUDGE, linestyle="--", label="$D$")
+    if belief is not None:
+        belief = _row("belief", belief, "x", len(x))
+        ax.plot(x, belief, color=JUDGE, linestyle="--", label="$D$")
     ax.axhline(0.5, color=INK, linewidth=0.5, alpha=0.6)
     ax.set(xlabel="x", ylim=(0, 1.35), xlim=(float(x[0]), float(x[-1])))
     return ax

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from gan_course.distributions import GaussianMixture, Uniform, normal, uniform
 from gan_course.lab import Driver, Lab, driver
-from gan_course.lab.controls import along_the_wall
+from gan_course.lab.controls import LAYERS, along_the_wall
 from gan_course.lab.curves import NAMES
 from gan_course.lab.scene import CELLS, GRID, MESH, Scene
 from gan_course.lab.still import draw
@@ -251,6 +252,45 @@ def test_the_shares_are_sorted_by_both_axes(data: GaussianMixture | Uniform) -> 
     made = scene._generated_shares()[:-1].reshape(CELLS, CELLS)
     assert made[: edges[0], : edges[1]].sum() == pytest.approx(1, abs=0.01)
     assert made[: edges[1], : edges[0]].sum() == 0  # x first, then y
+
+
+# --- Packs ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("data", ["ring", "one bump (1-D)"])
+def test_of_packs_there_is_no_shade_and_no_single_d_star_and_the_page_says_why(data: str) -> None:
+    lab = Lab(data, width=8, batch=24, packing=3, layers=LAYERS)
+    lab.run(2)
+    head, arrays = lab.frame()
+    assert {"belief", "optimal"}.isdisjoint(arrays) and {"real", "fake", "arrows"} <= set(arrays)
+    assert {"gap", "least"}.isdisjoint(head["measures"]) and "divergence" in head["measures"]
+    assert "packs of 3 samples" in head["reading"]["text"]
+    assert "no single D*" in head["reading"]["text"]
+    look = Scene.of(lab.trainer)
+    for seen, x in zip(look.scores, (look.real, look.fake), strict=True):
+        packs = x[: len(seen) * 3].reshape(1, len(seen), -1)
+        assert len(seen) == len(x) // 3
+        torch.testing.assert_close(seen, lab.trainer.logits(packs)[0])
+    assert len(arrays["arrows"]) == 78
+    view, _ = draw(head, arrays, look.scores).axes
+    assert len(view.lines) == (3 if "1-D" in data else 0)  # p, q and the line at one half
+    lab.do("slow motion")
+    lab.run(9)
+    assert lab.trainer.steps == 3
+    lab.set(packing=1)
+    lab.run(0)
+    assert "belief" in lab.frame()[1] and lab.frame()[0]["reading"]["text"] == ""
+    lab.stop()
+
+
+def test_an_arrow_of_a_pack_is_the_pull_on_each_of_its_samples() -> None:
+    judge = Plane(0.7, -0.2, 0.3, 0.4)
+    scene = replace(plane(), discriminator=judge, packing=2)
+    x, pull = scene.arrays(["arrows"])["arrows"].split(2, dim=1)
+    first, second = pull[0::2], pull[1::2]
+    share = torch.sigmoid(-judge(x.reshape(-1, 4)))
+    torch.testing.assert_close(first, share * torch.tensor([0.7, -0.2]))
+    torch.testing.assert_close(second, share * torch.tensor([0.3, 0.4]))
 
 
 # --- The lab around a scene -------------------------------------------------------------------

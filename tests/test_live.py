@@ -101,6 +101,9 @@ def test_the_lab_is_a_name_of_the_library_which_itself_needs_no_jupyter() -> Non
 @pytest.mark.parametrize("name", [name for name in CONTROLS if name not in ("data", "along")])
 def test_each_control_at_its_extremes_while_training(lab: Lab, name: str) -> None:
     lab.show(*LAYERS)
+    if name == "packing":
+        lab.set(batch=24)  # which each of its values divides
+        lab.run(0)
     for value in [*LOSSES] if name == "loss" else extremes(CONTROLS[name].options):
         lab.set(**{name: value})
         lab.run(2)
@@ -128,7 +131,9 @@ def test_a_setting_acts_at_the_next_step_on_the_same_networks(lab: Lab) -> None:
     assert lab.trainer.generator is generator
 
 
-@pytest.mark.parametrize("change", [{"width": 4}, {"depth": 1}, {"noise": 3}, {"seed": 5}])
+@pytest.mark.parametrize(
+    "change", [{"width": 4}, {"depth": 1}, {"noise": 3}, {"seed": 5}, {"packing": 2}]
+)
 def test_what_needs_new_networks_starts_again_and_says_so(lab: Lab, change: dict[str, Any]) -> None:
     lab.run(3)
     lab.set(**change)
@@ -216,6 +221,9 @@ WRONG: dict[str, Callable[[], object]] = {
     "controls: 'along'": lambda: Lab(controls=["along"]),
     "along = 'k'": lambda: Lab(runs=2, along="k"),
     "generator_rate = 0.01": lambda: Lab(runs=2, along="generator_rate", generator_rate=0.01),
+    "packing = 3: must divide the batch of 256": lambda: Lab(packing=3),
+    "packing = 4: must divide the batch of 30": lambda: Lab(width=4, packing=4).set(batch=30),
+    "packing = 5": lambda: Lab(packing=5),
     "loss = 'x'": lambda: Lab(losses=["x"]),
     "losses = []": lambda: Lab(losses=[]),
     "losses = 'hinge'": lambda: Lab(losses="hinge"),
@@ -276,6 +284,17 @@ def test_what_the_page_may_not_do_is_refused_in_the_picture(
     assert lab.note["kind"] == "error"
     assert lab.note["text"].startswith("Refused.")
     assert lab.trainer.steps == 1
+
+
+def test_what_became_wrong_before_its_turn_is_refused_then(lab: Lab) -> None:
+    lab.set(batch=30)
+    lab.set(packing=4)  # which divides 32
+    lab.run(1)
+    assert (lab.values["batch"], lab.values["packing"]) == (30, 1)
+    assert lab.note["text"] == "Refused. packing = 4: must divide the batch of 30 samples"
+    lab.set(batch=24, packing=3)
+    lab.run(1)
+    assert lab.trainer.settings.packing == 3
 
 
 # --- What a page has asked for, and seen ---------------------------------------------------

@@ -130,6 +130,12 @@ def test_game_draws_both_densities_and_the_belief(ax: Axes):
     assert ax.get_xlim() == WINDOW
 
 
+def test_a_game_without_a_belief_has_the_densities_alone(ax: Axes):
+    plotting.plot_game(ax, X, X.exp(), X.cos())
+    named = [line.get_label() for line in ax.lines if not str(line.get_label()).startswith("_")]
+    assert named == ["$p_{data}$", "$p_g$"]
+
+
 def test_arrows_lead_from_the_noise_to_its_image(ax: Axes):
     z, x = torch.tensor([-1.0, 0.0, 3.0]), torch.tensor([0.5, -0.5, 1.0])
     plotting.plot_arrows(ax, z, x, WINDOW)

@@ -117,6 +117,17 @@ def _controls() -> Iterator[Control]:
         "no effect.",
         "06",
     )
+    yield Control(
+        "packing",
+        "packing",
+        range(1, 5),
+        1,
+        "Game",
+        "How many samples D judges at once (PacGAN). In a pack, missing variety shows, and G pays "
+        "for it. Must divide the batch. There is no D(x) to shade then. Needs new networks.",
+        "07",
+        fresh=True,
+    )
     yield from _optimiser_controls()
     yield from _network_controls()
     yield from _run_controls()
@@ -317,6 +328,9 @@ def check_changes(
             f"{along} = {changes[along]!r}: the runs of the wall differ in it, from one end of "
             f"its slider to the other; to set it, choose along={SEED!r}"
         )
+    packing, batch = ({**values, **changes}[name] for name in ("packing", "batch"))
+    if batch % packing:
+        raise ValueError(f"packing = {packing!r}: must divide the batch of {batch} samples")
 
 
 def check_layers(layers: Collection[str]) -> None:

@@ -241,7 +241,7 @@ class Lab:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(values["seed"])
             generator = self._network(values["noise"], dimension)
-            discriminator = self._network(dimension, 1)
+            discriminator = self._network(values["packing"] * dimension, 1)
         self.trainer = Trainer(
             generator,
             discriminator,
@@ -282,7 +282,7 @@ class Lab:
     def _settings(self) -> Settings:
         values = self.values
         penalties = {} if values["penalty"] == NONE else {values["penalty"]: values["weight"]}
-        chosen = {name: values[name] for name in ("loss", "k", "batch", *RATES)}
+        chosen = {name: values[name] for name in ("loss", "k", "batch", "packing", *RATES)}
         if self._along is not None:
             chosen[self._along] = self._tiles
         return Settings(penalties=penalties, **chosen)
@@ -291,6 +291,11 @@ class Lab:
         return self.targets[self.values["data"]]
 
     def _change(self, changes: Mapping[str, Any]) -> None:
+        try:
+            check_changes(changes, self.values, self.controls)
+        except ValueError as error:  # it was allowed, until something else that came before
+            self._refuse(str(error))
+            return
         old, self.values = self.values, {**self.values, **changes}
         fresh = [
             name for name in changes if self.controls[name].fresh and old[name] != changes[name]
@@ -437,7 +442,7 @@ class Lab:
             "window": list(scene.data.window),
             "values": {**self.values, **self._own_rate()},
             "layers": list(self.layers),
-            "reading": {"name": scene.reading.name, "text": scene.reading.text},
+            "reading": {"name": scene.reading.name, "text": scene.explanation},
             "along": self._along,
             "tiles": [f"{rate:g}" for rate in self._tiles],
             "stopped": self.trainer.frozen.nonzero().flatten().tolist(),

@@ -15,10 +15,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from gan_course.distributions import GaussianMixture, Uniform, drawn, pushforward_density
-from gan_course.lab.scores import Reading, reading
+from gan_course.lab.scores import Best, Reading, reading
 from gan_course.losses import LOSSES, value
 from gan_course.metrics import mode_coverage
-from gan_course.training import Trainer
+from gan_course.training import Trainer, pack
 
 Target = GaussianMixture | Uniform
 
@@ -31,6 +31,10 @@ LINE = 301  # points of a curve over x, in one dimension
 CELLS = 40  # a side, in which the laws are compared
 COUNTED = 8000  # generated samples that are sorted into cells
 THUMBNAIL = 100  # samples of each run of a wall
+PACKED = (
+    "D judges packs of {} samples at once. It has no answer to a single place, so there is no D(x) "
+    "to shade and no single D*: both are functions of a whole pack (chapter 07)."
+)
 
 
 def checked_target(name: str, target: Any) -> Target:
@@ -85,11 +89,12 @@ class Scene:
 
     Attributes:
         generator: noise ``(batch, noise)`` to samples ``(batch, dim)``.
-        discriminator: samples to logits ``(batch, 1)``.
+        discriminator: samples, or packs of them side by side, to logits ``(batch, 1)``.
         data: the target, in one or two dimensions.
         prior: where the noise comes from.
         loss: a key of :data:`gan_course.losses.LOSSES`.
         seed: of the samples shown, so that they move only when the generator moves.
+        packing: samples that the discriminator judges at once.
     """
 
     generator: nn.Module
@@ -98,6 +103,7 @@ class Scene:
     prior: Target
     loss: str
     seed: int
+    packing: int = 1
 
     @classmethod
     def of(cls, trainer: Trainer, run: int = 0) -> Scene:
@@ -105,7 +111,8 @@ class Scene:
         players = (trainer.generator.member(run), trainer.discriminator.member(run))
         data, prior = trainer.data, trainer.prior
         assert isinstance(data, Target) and isinstance(prior, Target)
-        return cls(*players, data, prior, trainer.settings.objective.name, trainer.seed)
+        settings = trainer.settings
+        return cls(*players, data, prior, settings.objective.name, trainer.seed, settings.packing)
 
     # -- what several parts need ---------------------------------------------------------
 
@@ -139,6 +146,16 @@ class Scene:
         """What these numbers mean under the loss."""
         return reading(self.loss)
 
+    @property
+    def explanation(self) -> str:
+        """What to tell a reader who looks for D(x), a probability; empty where it is one."""
+        return PACKED.format(self.packing) if self.packing > 1 else self.reading.text
+
+    @property
+    def best(self) -> Best | None:
+        """D* of a single sample, if there is one."""
+        return self.reading.best if self.packing == 1 else None
+
     def _shade(self, logits: Tensor) -> Tensor:
         real, fake = self.scores
         return self.reading.shade(logits, (real.mean() + fake.mean()) / 2)
@@ -154,7 +171,12 @@ class Scene:
 
     @torch.no_grad()
     def _logits(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.discriminator(x)
+        return self._judged(x)
+
+    def _judged(self, x: Tensor) -> Tensor:
+        """D's logits of samples ``(n, dim)``, ``(n / packing,)``; what fills no pack is let go."""
+        whole = x[: len(x) - len(x) % self.packing]
+        logits: Tensor = self.discriminator(pack(whole.unsqueeze(0), self.packing).squeeze(0))
         return logits.squeeze(-1)
 
     def _axis(self, points: int) -> Tensor:
@@ -186,7 +208,9 @@ class Scene:
         return {"fake": self.fake, "q": self._density(self._axis(LINE))}
 
     def _belief(self) -> dict[str, Tensor]:
-        """D over the plane or the line, as a shade from 0 to 1."""
+        """D over the plane or the line, as a shade from 0 to 1; of packs there is none."""
+        if self.packing > 1:
+            return {}
         if self.dimension == 2:
             axis = self._axis(GRID)
             logits = self._logits(torch.cartesian_prod(axis, axis)).reshape(GRID, GRID).T
@@ -228,16 +252,17 @@ class Scene:
 
     def _arrows(self) -> Tensor:
         """Samples and the negative slope of the generator's loss there, ``(arrows, 2 dim)``."""
-        x = self.fake[:ARROWS].clone().requires_grad_()
+        arrows = ARROWS - ARROWS % self.packing
+        x = self.fake[:arrows].clone().requires_grad_()
         with torch.enable_grad():
-            logits = self.discriminator(x).reshape(1, -1)
-            real = self._logits(self.real[:ARROWS]).reshape(1, -1)
-            cost = LOSSES[self.loss].generator(real, logits) * ARROWS
+            logits = self._judged(x).reshape(1, -1)
+            real = self._logits(self.real[:arrows]).reshape(1, -1)
+            cost = LOSSES[self.loss].generator(real, logits) * logits.numel()
             (slope,) = torch.autograd.grad(cost.sum(), x)
         return torch.cat([x.detach(), -slope], dim=1)
 
     def _optimal(self) -> dict[str, Tensor]:
-        return {} if self.reading.best is None else {"optimal": self.truth.optimal}
+        return {} if self.best is None else {"optimal": self.truth.optimal}
 
     # -- the numbers ---------------------------------------------------------------------
 
@@ -273,7 +298,7 @@ class Scene:
     def theory(self) -> dict[str, float]:
         """How far D is from D*, in the currency of the loss, and G's law from the data's."""
         distance = {"divergence": self.truth.divergence}
-        if self.reading.best is None:
+        if self.best is None:
             return distance
         if self.reading.probability:
             return {**distance, "gap": self.truth.gap}
@@ -290,20 +315,20 @@ class Scene:
         The Jensen-Shannon divergence compares the laws, whatever D does.
         """
         p, q = self._data_shares(), self._generated_shares()
+        both = p + q
+        # Σ p log(p / m) + Σ q log(q / m) with m = (p + q) / 2, halved.
+        entropies = torch.xlogy(p, p) + torch.xlogy(q, q) - torch.xlogy(both, both)
+        divergence = entropies.sum().item() / 2 + math.log(2)
+        if self.best is None:
+            nowhere = torch.full((CELLS,) * self.dimension, math.nan)
+            return Truth(nowhere, math.nan, math.nan, divergence)
         low, high = self.data.window
         half = (high - low) / CELLS / 2
         middle = torch.linspace(low + half, high - half, CELLS, device=p.device)
         x = torch.cartesian_prod(*[middle] * self.dimension).reshape(-1, self.dimension)
         # One belief for all that is outside the window: D's mean on the generated samples.
         logits = torch.cat([self._logits(x), self.scores[1].mean().reshape(1)])
-        both = p + q
-        # Σ p log(p / m) + Σ q log(q / m) with m = (p + q) / 2, halved.
-        entropies = torch.xlogy(p, p) + torch.xlogy(q, q) - torch.xlogy(both, both)
-        divergence = entropies.sum().item() / 2 + math.log(2)
-        if self.reading.best is None:
-            nowhere = torch.full((CELLS,) * self.dimension, math.nan)
-            return Truth(nowhere, math.nan, math.nan, divergence)
-        best = self.reading.best(p, q)
+        best = self.best(p, q)
         least = self._expected_loss(best, p, q)
         shown = torch.where(both > 1e-5, self._shade(best), math.nan)[:-1]
         return Truth(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gan_course.lab.scores import reading
-from gan_course.training import Trainer
+from gan_course.training import Trainer, pack
 
 
 class Piece(NamedTuple):
@@ -52,7 +52,7 @@ def next_batches(trainer: Trainer) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def _opinion(trainer: Trainer, batch: Tensor) -> Tensor:
     """What D says of every run's batch: a probability where the loss has one, else a score."""
-    logits = trainer.logits(batch)
+    logits = trainer.logits(pack(batch, trainer.settings.packing))
     return logits.sigmoid() if reading(trainer.settings.objective.name).probability else logits
 
 

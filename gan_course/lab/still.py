@@ -70,11 +70,13 @@ def _draw_plane(ax: Axes, head: Head, arrays: dict[str, Tensor]) -> None:
 
 
 def _draw_line(ax: Axes, head: Head, arrays: dict[str, Tensor]) -> None:
-    if {"belief", "p", "q"} <= arrays.keys():
+    packed = head["values"]["packing"] > 1  # then there is no D(x)
+    if {"p", "q"} <= arrays.keys() and (packed or "belief" in arrays):
         low, high = head["window"]
-        x = torch.linspace(low, high, len(arrays["belief"]))
-        plot_game(ax, x, arrays["p"], arrays["q"], arrays["belief"])
-        ax.lines[2].set_label(head["reading"]["name"])  # of a critic, no probability
+        x = torch.linspace(low, high, len(arrays["p"]))
+        plot_game(ax, x, arrays["p"], arrays["q"], arrays.get("belief"))
+        if not packed:
+            ax.lines[2].set_label(head["reading"]["name"])  # of a critic, no probability
         ax.legend()
 
 
