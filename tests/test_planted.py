@@ -235,7 +235,7 @@ FAULTS = {
         "test_remedies.py::test_each_run_learns_at_its_own_rate",
     ),
     "a schedule one step ahead": Fault(
-        "training/trainer.py",
+        "training/settings.py",
         "value(step)",
         "value(step + 1)",
         "test_remedies.py::test_a_schedule_sets_the_rate_of_each_step",
