@@ -19,7 +19,7 @@ from tools import load
 
 build = load("notebooks/build.py")
 
-ASKED = re.compile(r'^exercise\("([\d.]+)", (\w+)\)', flags=re.M)
+ASKED = re.compile(r'^exercise\("([\d.]+)", (.+)\)$', flags=re.M)
 SWAPS = {
     "mean": "sum",
     "sum": "mean",
@@ -37,7 +37,7 @@ SWAPS = {
 
 
 class Exercise(NamedTuple):
-    """An exercise: its key, the code of its solution, the answer's name, and what it sees."""
+    """An exercise: its key, the code of its solution, the answer in it, and what it sees."""
 
     key: str
     code: str
@@ -74,7 +74,7 @@ def exercises(chapter: str) -> Iterator[Exercise]:
 
 def mutants(exercise: Exercise) -> Iterator[Mutant]:
     """Every mutant of an exercise's solution."""
-    right = exercise.names[exercise.answer]
+    right = eval(exercise.answer, exercise.names)
     if not callable(right):
         yield from values(right)
         return

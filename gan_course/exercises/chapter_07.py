@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from gan_course.distributions import ring
-from gan_course.exercises import call, expect, several, specification, whole_number
+from gan_course.exercises import (
+    Wrong,
+    call,
+    expect,
+    number,
+    several,
+    specification,
+    whole_number,
+)
 from gan_course.metrics import mode_coverage
 
 
@@ -84,6 +93,7 @@ def most_moves_with_friction(answer: Callable[[float, float, float], float]) -> 
     for K, eta, gamma in ((3, 4.0, 0.0), (3, 4.0, 0.05), (4, 5.0, 0.1), (2, 0.5, 0.3)):
         found = call(answer, K, eta, gamma)
         neutral = (16 * K**2 - 4 * K * eta - 8 * K**2 * eta * gamma) / eta**2
+        _name_the_wrong_term(answer, K, eta, gamma)
         hint = f"not right at K = {K}, η = {eta:g}, γ = {gamma:g}: "
         if gamma == 0:
             hint += "without friction it is the box, (16 K² − 4 K η) / η²"
@@ -93,6 +103,32 @@ def most_moves_with_friction(answer: Callable[[float, float, float], float]) -> 
                 "solve 1 + trace + det = 0 for g"
             )
         expect(hint, found, neutral)
+
+
+def _name_the_wrong_term(answer: Callable[..., Any], K: int, eta: float, gamma: float) -> None:
+    """The bound has three terms, 16 K²/η², −4 K/η and −8 K² γ/η: which one is not right?"""
+    small = 1e-5
+    first = number(call(answer, K, small, 0.0), "a bound") * small**2
+    if abs(first - 16 * K**2) > 1e-2:
+        raise Wrong(
+            "for small steps without friction the bound comes near 16 K²/η²: 1 + trace + det "
+            "comes near 4, less g η²/4K². Look at these two"
+        )
+    second = (number(call(answer, K, eta, 0.0), "a bound") - 16 * K**2 / eta**2) * eta / K
+    if abs(second + 4) > 1e-6:
+        raise Wrong(
+            "16 K²/η² is right. D's own step takes 4 K/η off: −η/2K stands once in the "
+            f"determinant and once in the trace. You have {second:.3g} K/η"
+        )
+    third = number(call(answer, K, eta, gamma), "a bound") - number(
+        call(answer, K, eta, 0.0), "a bound"
+    )
+    if abs(third + 8 * K**2 * gamma / eta) > 1e-6:
+        raise Wrong(
+            "without friction it is right. With it −ηγ stands once in the determinant and once "
+            f"in the trace, which takes 8 K²γ/η off; you have {third * eta / K**2:.3g} K²/η at "
+            f"γ = {gamma:g}: solve 1 + trace + det = 0 again"
+        )
 
 
 @specification("07.5")
