@@ -295,7 +295,7 @@ def judged(source: Path) -> tuple[Run, list[tuple[Record, int]], list[Exchanged]
 
 def has_checks(cell: Any) -> bool:
     """Whether a cell is code of the chapter's own that checks something."""
-    return cell.cell_type == "code" and "check(" in cell.source
+    return cell.cell_type == "code" and bool(re.search(r"\bcheck(_panel)?\(", cell.source))
 
 
 def is_own_code(cell: Any) -> bool:
