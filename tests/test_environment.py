@@ -111,6 +111,21 @@ def test_versions_with_known_holes_are_refused(name: str, refused: str, allowed:
     assert not requirement.specifier.contains(refused)
 
 
+def test_the_oldest_versions_are_the_ones_that_are_promised() -> None:
+    """A floor of pyproject.toml is what its row of continuous integration installs."""
+    lines = (ROOT / "constraints-oldest.txt").read_text(encoding="utf-8").splitlines()
+    pinned = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    oldest = {one.name: Version(next(iter(one.specifier)).version) for one in pinned}
+    book = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["book"]]
+    assert {Requirement(line).name for line in book} <= oldest.keys()
+    for requirement in REQUIREMENTS:
+        tried = oldest.get(requirement.name)
+        floors = [s.version for s in requirement.specifier if s.operator == ">="]
+        if tried and floors:
+            assert requirement.specifier.contains(tried), requirement
+            assert tried.release[:2] == Version(floors[0]).release[:2], requirement
+
+
 # --- Continuous integration ---------------------------------------------------------------
 
 
@@ -133,12 +148,12 @@ def test_the_workflow_may_only_read() -> None:
 
 def test_the_oldest_python_is_the_one_that_is_promised() -> None:
     oldest = PROJECT["requires-python"].removeprefix(">=")
-    (job,) = workflow()["jobs"].values()
+    job = workflow()["jobs"]["test"]
     assert min(job["strategy"]["matrix"]["python"], key=Version) == oldest
 
 
 def test_machines_run_the_readers_own_command() -> None:
-    (job,) = workflow()["jobs"].values()
+    job = workflow()["jobs"]["test"]
     assert "python tasks.py test" in [step.get("run") for step in job["steps"]]
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert script.rstrip().splitlines()[-1] == "make test"
