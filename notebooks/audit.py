@@ -18,6 +18,7 @@ import os
 import re
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -363,11 +364,12 @@ def exchange_panels(figure: Figure) -> None:
 
 def in_a_fork(chapter: Run, act: Callable[[], None], rest: Sequence[str]) -> bool:
     """Whether a check in the rest of a section fails after an act, in a copy of the process."""
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # other threads are not ours
+        child = os.fork()
     if child:
-        return bool(os.waitpid(child, 0)[1])
-    signal.alarm(LONGEST)  # ends the copy, which counts as not noticed
-    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+    signal.alarm(LONGEST)  # its signal ends the copy, which counts as not noticed
     act()
     for code in rest:
         before = len(chapter.failures)

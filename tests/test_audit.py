@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -183,3 +184,75 @@ def test_the_table_says_what_is_typed_and_what_is_generated(
     audit.tell_numbers([source])
     row = capsys.readouterr().out.splitlines()[3]
     assert re.split(" {2,}", row) == ["02", "100% of 1", "–", "0% of 1", "–", "–", "–", "50% of 2"]
+
+
+# --- Faults in figures --------------------------------------------------------------------
+
+FIGURE = """---
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+# A trial
+
+## First
+
+```{code-cell} python
+import matplotlib.pyplot as plt
+
+from gan_course.checks import check, drawn
+
+_, (left, right) = plt.subplots(1, 2)
+for ax, up in ((left, 1), (right, 2)):
+    ax.plot([0, 1], [0, up], label="up")
+    ax.plot([0, 1], [0, -up], "--", label="down")
+    ax.legend()
+left.set(title="slow")
+right.set(title="fast", xticks=[0, 1], xticklabels=["start", "end"])
+```
+
+*Left, slow. Right, fast.*
+
+```{code-cell} python
+CHECK
+```
+"""
+ALL = """lines = [drawn(left), drawn(right)]
+check("up", [part["up"][1][1] for part in lines], [1, 2])
+check("titles", [part.title for part in lines] == ["slow", "fast"], True)
+check("places", [part.panel for part in lines], [0, 1])
+check("words", lines[1].xticks == ["start", "end"], True)"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot copy a process")
+@pytest.mark.parametrize("left_out", ["nothing", "up", "titles", "places", "words"])
+def test_what_is_exchanged_in_a_figure_is_noticed_where_a_check_reads_it(
+    source: Path, left_out: str
+):
+    lines = [line for line in ALL.splitlines() if f'"{left_out}"' not in line]
+    source.write_text(FIGURE.replace("CHECK", "\n".join(lines)), encoding="utf-8")
+    audit.nbformat.write(audit.build.chapter(source), source.parent / "02_trial.ipynb")
+    _, _, exchanged = audit.judged(source)
+    unseen = [fault for _, fault, noticed in exchanged if not noticed]
+    assert len(exchanged) == 5
+    assert (
+        unseen
+        == {
+            "nothing": [],
+            "up": ["labels 'up' and 'down' exchanged"] * 2,
+            "titles": ["titles 'slow' and 'fast' exchanged"],
+            "places": ["first and last panel exchanged"],
+            "words": ["words ['start', 'end'] reversed"],
+        }[left_out]
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot copy a process")
+def test_a_fault_in_the_code_is_planted_where_it_stands_once(source: Path):
+    faults = {"seen": ("x = 0.3", "x = 0.4"), "unseen": ("x = 0.3", "x = 0.3  # as before")}
+    source.write_text(CHAPTER.partition("## Second")[0], encoding="utf-8")
+    assert audit.planted(source, faults) == ({"seen": True, "unseen": False}, [])
+    with pytest.raises(ValueError, match=r"lost: its place in 02_trial\.md is not one"):
+        audit.planted(source, {"lost": ("x = 0.9", "")})
