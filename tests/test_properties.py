@@ -21,8 +21,18 @@ from matplotlib.figure import Figure
 from scipy import stats
 from torch import Generator, Tensor, distributions, nn
 
+from gan_course import (
+    convolutional,
+    dynamics,
+    explore,
+    images,
+    metrics,
+    networks,
+    plotting,
+    quadrature,
+    theory,
+)
 from gan_course import distributions as targets
-from gan_course import dynamics, explore, images, metrics, networks, plotting, quadrature, theory
 from gan_course.losses import LOSSES, value
 from gan_course.penalties import PENALTIES, gradient_norm, mixing_weights
 
@@ -237,6 +247,21 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = (
                 "fourier": 2,
                 "frequencies": (0.3, 8.0),
             },
+        ),
+        "dcgan": (
+            convolutional.dcgan,
+            {
+                "size": 8,
+                "channels": 1,
+                "latent": 2,
+                "width": 2,
+                "upsampling": "resize",
+                "batch_norm": "both",
+            },
+        ),
+        "modern": (
+            convolutional.modern,
+            {"size": 8, "channels": 1, "latent": 2, "width": 2, "blocks": 1},
         ),
         "Ensemble": (networks.Ensemble, {"build": lambda: nn.Linear(2, 1), "runs": 2}),
         "member": (networks.Ensemble(lambda: nn.Linear(2, 1), 2).member, {"run": 1}),
