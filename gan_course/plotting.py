@@ -156,7 +156,7 @@ def plot_game(
         ValueError: one of them is no row of numbers, or not as long as x.
     """
     _check_axes(ax)
-    x = tensor("x", x, "(points,)", least=2)
+    x = tensor("x", x, "(points,)", least=2).detach().cpu()
     data_density = _row("data_density", data_density, "x", len(x))
     generated_density = _row("generated_density", generated_density, "x", len(x))
     ax.plot(x, data_density, color=REAL, linestyle=":", linewidth=2.4, label="$p_{data}$")
@@ -184,7 +184,7 @@ def plot_arrows(ax: Axes, z: Tensor, x: Tensor, window: tuple[float, float]) -> 
             window is none.
     """
     _check_axes(ax)
-    z = tensor("z", z, "(arrows,)", least=1)
+    z = tensor("z", z, "(arrows,)", least=1).detach().cpu()
     x, window = _row("x", x, "z", len(z), finite=True), _ends(window)
     span = z.max() - z.min()
     share = (z - z.min()) / span if span > 0 else torch.full_like(z, 0.5)
@@ -364,11 +364,11 @@ def _check_axes(ax: object) -> None:
 
 
 def _row(name: str, values: object, other: str, length: int, *, finite: bool = False) -> Tensor:
-    """Values in a row, as many as another argument has."""
+    """Values in a row, on the CPU, as many as another argument has."""
     found = tensor(name, values, "(points,)", finite=finite)
     if len(found) != length:
         raise ValueError(f"{name} has {len(found)} values, {other} has {length}: must be as many")
-    return found
+    return found.detach().cpu()
 
 
 def _check_columns(frame: object, columns: Mapping[str, object]) -> None:

@@ -335,7 +335,7 @@ def _meet(folder: str, tests: list[str], compiled: bool = False) -> None:
     sys.path[:0] = [folder, f"{folder}/tests"]
     for name in [name for name in sys.modules if name.partition(".")[0] == "gan_course"]:
         del sys.modules[name]
-    slow = ["-m", "not slow and not gpu", "--deselect=tests/test_live_kernel.py"]
+    slow = ["-m", "not gpu", "--deselect=tests/test_live_kernel.py"]
     code = pytest.main(["-xq", "--tb=no", "-p", "no:cacheprovider", "-n0", *slow, *tests])
     os._exit(int(code))
 

@@ -68,6 +68,7 @@ def test_half_an_answer_is_open(capsys: pytest.CaptureFixture[str]) -> None:
 # --- What the chapter quotes --------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_recorded_trainings_come_out_again() -> None:
     script = load("figures/sweeps/dynamics.py")
     notes = [

@@ -119,6 +119,7 @@ def test_the_boxed_bound_is_where_a_round_is_neutral(K: int, eta: float):
     assert torch.linalg.eigvals(of_G @ of_D).abs().max().item() == pytest.approx(1, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_costs_at_equal_norms_come_out_again():
     script = load("figures/sweeps/loudness.py")
     notes = [

@@ -212,6 +212,7 @@ def killed_while_saving(path: Path, seconds: float) -> None:
     process.stdout.close()
 
 
+@pytest.mark.slow
 def test_a_process_killed_while_saving_leaves_one_that_loads(tmp_path: Path):
     delays = random.Random(0)
     for _ in range(3):

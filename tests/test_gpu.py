@@ -14,6 +14,7 @@ from tools import ROOT, load
 gpu = load("benchmarks/gpu.py")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_without_a_gpu_it_says_so_and_ends_well():
     run = subprocess.run(

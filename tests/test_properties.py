@@ -433,6 +433,7 @@ seeds = st.integers(0, 2**31)
 scales = st.floats(-3, 3).map(lambda power: 10.0**power)
 
 
+@pytest.mark.slow
 @CALM
 @given(seeds, st.integers(1, 5), st.floats(0.1, 3), st.floats(0.1, 3), scales)
 def test_kl_of_normals_is_the_closed_form(

@@ -133,6 +133,7 @@ def test_no_jensen_shannon_is_above_log_two(shift: float):
     assert found == pytest.approx(float(terms.mean()), abs=2e-6 if shift < -1 else 1e-7)
 
 
+@pytest.mark.slow
 def test_w1_where_densities_jump_or_are_infinite():
     gap = boxes((0.0, 1.0), (2.0, 3.0))
     assert theory.wasserstein1(gap, Uniform(0.0, 3.0)) == pytest.approx(0.25, abs=1e-8)

@@ -237,6 +237,7 @@ def test_short(): pass
 """
 
 
+@pytest.mark.slow
 def test_quick_leaves_out_what_is_slow(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nmarkers = slow\n    browser")
     pytester.makeconftest((ROOT / "conftest.py").read_text(encoding="utf-8"))

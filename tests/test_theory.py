@@ -456,6 +456,7 @@ def test_fact_7_forward_kl_covers_the_mixture():
     assert exact == pytest.approx(0.7236, abs=5e-5)
 
 
+@pytest.mark.slow
 def test_fact_7_reverse_kl_picks_one_mode():
     fit = minimize(
         lambda theta: theory.kl_divergence(fitted(theta), BIMODAL),
