@@ -137,7 +137,8 @@ def modern(
     for outputs, inputs in reversed(list(itertools.pairwise(widths))):
         D += [nn.AvgPool2d(2), _he(nn.Conv2d(inputs, outputs, 1)), *stage(outputs)]
     G += [_he(nn.Conv2d(finest, channels, 1))]
-    D += [_he(nn.Conv2d(widths[0], widths[0], base, groups=widths[0])), nn.Flatten()]
+    whole_picture = nn.Conv2d(widths[0], widths[0], base, groups=widths[0], bias=False)
+    D += [_he(whole_picture), nn.Flatten()]
     D += [_he(nn.Linear(widths[0], 1))]
     return nn.Sequential(*G), nn.Sequential(*D)
 
