@@ -266,30 +266,18 @@ def script_mutants(file: str) -> Iterator[Mutant]:
 
 # --- Mutants meet tests -----------------------------------------------------------------------
 
-#: The tests of a module; of several patterns, all that fit. Chapters' specifications have their
-#: chapter's tests.
+#: Tests that a module meets besides those of its own name; of a folder, all its modules.
 TESTS = {
-    "arguments": ["arguments", "plotting", "distributions"],
+    "arguments": ["plotting", "distributions"],
     "cells": ["explore", "live"],
-    "checkpoints": ["checkpoints"],
-    "checks": ["checks"],
     "densities": ["quadrature", "theory"],
-    "distributions": ["distributions"],
-    "dynamics": ["dynamics"],
     "exercises/__init__": ["exercises", "chapter_01"],
-    "explore": ["explore"],
-    "images": ["images"],
-    "lab/driver": ["driver", "lab_scene", "live"],
+    "images/": ["images"],
     "lab/": ["lab_scene", "live", "still"],
-    "losses": ["losses"],
-    "metrics": ["metrics", "mmd"],
-    "networks": ["networks", "training"],
-    "notebook": ["notebook"],
-    "penalties": ["penalties"],
-    "plotting": ["plotting"],
-    "quadrature": ["quadrature", "theory"],
-    "sweeps": ["sweeps"],
-    "theory": ["theory", "quadrature"],
+    "metrics/": ["metrics", "mmd"],
+    "networks": ["training"],
+    "quadrature": ["theory"],
+    "theory": ["quadrature"],
     "training/": ["training", "remedies", "state", "programs"],
 }
 
@@ -301,11 +289,10 @@ def tests_of(file: str) -> list[str]:
     if file.startswith("figures/"):
         return ["tests/test_figures.py"]
     module = file.removeprefix("gan_course/").removesuffix(".py")
-    chapter = re.search(r"chapter_\d\d", file)
-    names = (
-        [chapter[0]] if chapter else next((t for m, t in TESTS.items() if module.startswith(m)), [])
-    )
-    return [f"tests/test_{name}.py" for name in names]
+    own = Path(module).name
+    others = [name for part, names in TESTS.items() if module.startswith(part) for name in names]
+    found = [f"tests/test_{name}.py" for name in dict.fromkeys([own, *others])]
+    return [name for name in found if (ROOT / name).exists()]
 
 
 def copied(folder: Path) -> Path:

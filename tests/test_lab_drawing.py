@@ -238,6 +238,7 @@ def test_an_arrow_points_along_its_slope_and_its_length_saturates(lab: Stage) ->
             assert not canvas.has(*(place + share * direction), INK, 1), (x, y, share)
         head, tail = (canvas.place(*(place + s * reach * direction)) for s in (0.9, 0.3))
         assert darkness(canvas, *head) > 1.4 * darkness(canvas, *tail), (x, y)
+        assert 3500 < darkness(canvas, *tail) < 6600  # one pixel thick
 
 
 def test_a_slope_of_nothing_has_no_arrow(lab: Stage) -> None:
