@@ -401,6 +401,18 @@ FAULTS = {
         "torch.cat([train, train[: len(held_out)]])",
         "test_features.py::test_a_law_that_knows_nothing_is_caught_as_often_as_the_level",
     ),
+    "augmentation of real pictures only": Fault(
+        "augmentation.py",
+        "x = KINDS[kind](x)",
+        "x = torch.cat([KINDS[kind](x[: len(x) // 2]), x[len(x) // 2 :]])",
+        "test_augmentation.py::test_real_and_generated_pictures_are_changed_alike",
+    ),
+    "augmentation by a chance that no seed fixes": Fault(
+        "training/setups.py",
+        "getattr(module, 'draws', False)",
+        "False",
+        "test_augmentation.py::test_a_training_with_it_is_repeated_by_its_seed",
+    ),
     "stacked labels in the wrong base": Fault(
         "images/stacked.py",
         "100 * red + 10 * green + blue",

@@ -22,6 +22,7 @@ from scipy import stats
 from torch import Generator, Tensor, distributions, nn
 
 from gan_course import (
+    augmentation,
     convolutional,
     dynamics,
     explore,
@@ -248,6 +249,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = (
                 "frequencies": (0.3, 8.0),
             },
         ),
+        "Augment": (augmentation.Augment, {"kinds": ["cutout"]}),
         "dcgan": (
             convolutional.dcgan,
             {

@@ -167,6 +167,8 @@ def draws_by_itself(network: nn.Module) -> bool:
     chance = (nn.modules.dropout._DropoutNd, nn.RReLU)
     known = ("torch.nn.", "gan_course.")
     return any(
-        isinstance(module, chance) or not type(module).__module__.startswith(known)
+        isinstance(module, chance)
+        or getattr(module, "draws", False)
+        or not type(module).__module__.startswith(known)
         for module in network.modules()
     )
