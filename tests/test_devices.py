@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import copy
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import torch
 import toys
 from standin import DEVICE, StandIn, install
 from test_properties import CALLED, CALLS
+from tools import ROOT
 from torch import Tensor, distributions, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -222,3 +225,22 @@ def test_a_lab_draws_a_training_on_the_device() -> None:
         assert all(not isinstance(array, StandIn) for array in arrays.values())
     finally:
         made.stop()
+
+
+#: The chapters of small networks.
+SOURCES = sorted((ROOT / "notebooks" / "source").glob("0[1-8]_*.md"))
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_a_chapter_says_where_it_trains(source: Path) -> None:
+    """On a machine with a GPU small networks stay on the CPU, and meet nothing from elsewhere."""
+    cells = re.findall(r"^```\{code-cell\}.*?\n(.*?)^```", source.read_text("utf-8"), re.M | re.S)
+    code = "\n".join(cells)
+    silent = [
+        f"{called} at {node.lineno}"
+        for node in ast.walk(ast.parse(re.sub(r"^:tags:.*$|^%.*$", "", code, flags=re.M)))
+        if isinstance(node, ast.Call)
+        and (called := getattr(node.func, "id", "")) in {"Trainer", "sweep"}
+        and not any(word.arg in {"device", None} for word in node.keywords)
+    ]
+    assert not silent
