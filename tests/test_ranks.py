@@ -329,6 +329,30 @@ def test_a_batch_that_ranks_cannot_share_is_refused(pair: Pair):
         assert "batch = 12: must be a multiple of 2 ranks × 4 samples" in found
 
 
+def compiled(rank: int) -> str:
+    with pytest.raises(ValueError, match="program = 'compiled'") as told:
+        Trainer(mlp(2, 2), mlp(2, 1), ring(), device="cpu", program="compiled")
+    return str(told.value)
+
+
+def test_ranks_run_operation_by_operation(pair: Pair):
+    for found in pair(compiled):
+        assert "several processes train together in 'eager'" in found
+
+
+def wrapped(rank: int) -> str:
+    D = nn.parallel.DistributedDataParallel(mlp(2, 1))
+    with pytest.raises(ValueError, match="discriminator is wrapped") as told:
+        Trainer(mlp(2, 2), D, ring(), device="cpu")
+    return str(told.value)
+
+
+def test_a_network_that_something_else_drives_is_refused(pair: Pair):
+    for found in pair(wrapped):
+        assert "wrapped in DistributedDataParallel" in found
+        assert "ranks.joined()" in found
+
+
 def test_a_checkpoint_that_the_first_rank_cannot_use_is_refused_by_all(pair: Pair, tmp_path: Path):
     (tmp_path / "a").write_text("no checkpoint", "utf-8")
     for found in pair(refused, {}, tmp_path / "a"):
