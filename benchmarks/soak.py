@@ -117,15 +117,20 @@ def kills(times: int, save: Callable[[Path, Trainer], None], seed: int = 0) -> i
         path = Path(folder) / "training.pt"
         checkpoints.save(path, build())
         for _ in range(times):
+            saved, saves = os.pipe()
             child = os.fork()
             if not child:
                 trainer = build()
                 while True:
                     trainer.step()
                     save(path, trainer)
-            time.sleep(chance.uniform(0.05, 0.15))
+                    os.write(saves, b".")
+            os.close(saves)  # or a child that fails would be waited for
+            os.read(saved, 1)  # from its first save on it does nothing else
+            time.sleep(chance.uniform(0.0, 0.05))
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
+            os.close(saved)
             trainer = build()
             try:
                 checkpoints.load(path, trainer)
