@@ -440,6 +440,7 @@ class Trainer:
                     self.state.adopt()
                 bar.update(len(each))
                 if checkpoint is not None and self.steps - saved >= every:
+                    self._gather()
                     self._save(checkpoint)
                     saved = self.steps
             self._gather()
@@ -569,17 +570,14 @@ class Trainer:
         """
         self._begin()
         files = gan_course.checkpoints
-        found = bool(
-            self.ranks.from_first(
-                lambda: files.exists(checkpoint) and bool(files.load(checkpoint, self))
-            )
+        found: bool = self.ranks.from_first(
+            lambda: files.exists(checkpoint) and bool(files.load(checkpoint, self))
         )
         self._alike = self.ranks.size == 1
         self._begin()
         return found
 
     def _save(self, checkpoint: str | Path) -> None:
-        self._gather()
         self.ranks.from_first(lambda: gan_course.checkpoints.save(checkpoint, self))
 
     def __getstate__(self) -> dict[str, Any]:
