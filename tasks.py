@@ -30,7 +30,17 @@ OWN = "GAN_COURSE_PYTHON"
 MODULES = {
     "": ("torch", "numpy", "scipy", "sklearn", "pandas", "matplotlib", "seaborn", "tqdm"),
     "book": ("jupyterlab", "ipykernel", "ipywidgets", "anywidget", "sympy", "jupytext", "nbclient"),
-    "test": ("pytest", "xdist", "nbval", "nbconvert", "playwright", "ruff", "mypy", "yaml"),
+    "test": (
+        "pytest",
+        "xdist",
+        "pytest_timeout",
+        "nbval",
+        "nbconvert",
+        "playwright",
+        "ruff",
+        "mypy",
+        "yaml",
+    ),
     "site": ("sphinx", "myst_nb", "furo", "sphinx-mathjax-offline"),
     "bench": ("jax",),
 }

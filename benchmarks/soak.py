@@ -84,12 +84,15 @@ class Undisturbed:
 def interrupts(times: int, *, one_by_one: bool, seed: int = 0) -> int:
     """How many of so many interrupts left a training that is not the undisturbed one."""
     chance, undisturbed, trainer, torn = random.Random(seed), Undisturbed(), build(), 0
+    # A process started by a shell's `&` ignores SIGINT, and would train for ever.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     for _ in range(times):
         ended = threading.Event()
 
         def disturb(wait: float, ended: threading.Event = ended) -> None:
-            if not ended.wait(wait):
+            while not ended.wait(wait):
                 os.kill(os.getpid(), signal.SIGINT)
+                wait = 10.0  # Python swallows what is raised in a finalizer: press again
 
         thread = threading.Thread(target=disturb, args=(chance.uniform(0.0, 0.02),))
         try:
@@ -104,6 +107,7 @@ def interrupts(times: int, *, one_by_one: bool, seed: int = 0) -> int:
         thread.join()
         if fingerprint(trainer) != undisturbed.at(trainer.steps):
             torn, trainer = torn + 1, build()
+    signal.signal(signal.SIGINT, previous)
     return torn
 
 
@@ -156,7 +160,6 @@ def main() -> None:
     from gan_course import checkpoints  # noqa: PLC0415
 
     torch.set_num_threads(1)  # a fork keeps one thread
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignores it
     times = {name: arguments.times or count for name, count in TIMES.items()}
     torn = {
         "train": interrupts(times["train"], one_by_one=False),
