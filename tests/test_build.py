@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 from tools import ROOT, load
 
 build = load("notebooks/build.py")
@@ -248,6 +254,44 @@ def test_a_lab_leaves_its_picture_and_what_it_shows_in_words(source: Path) -> No
     assert picture.data["image/png"].startswith("iVBORw0KGgo")
     assert "The lab after 3 steps" in picture.metadata["image/png"]["alt"]
     assert words.data == {"text/plain": build.WIDGET_TEXT}
+
+
+def png(picture: NDArray[np.uint8]) -> str:
+    """A picture of shape (height, width, channels), in base64."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "png", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def pixels(picture: str) -> NDArray[np.int64]:
+    image = Image.open(io.BytesIO(base64.b64decode(picture)))
+    return np.asarray(image.convert("RGB"), dtype=int)
+
+
+def test_a_figure_is_a_third_as_large_and_looks_the_same() -> None:
+    axes = plt.subplots(figsize=(4, 3))[1]
+    axes.plot(np.sin(np.linspace(0, 40, 200)), color="#D55E00", alpha=0.6, label="a line")
+    axes.fill_between(range(200), -1, 1, color="#0072B2", alpha=0.3)
+    axes.legend()
+    file = io.BytesIO()
+    axes.figure.savefig(file)
+    plt.close("all")
+    before = base64.b64encode(file.getvalue()).decode()
+    after = build.with_few_colours(before)
+    assert len(after) < 0.6 * len(before)
+    assert abs(pixels(after) - pixels(before)).max() <= build.UNSEEN
+    assert build.with_few_colours(after) == after
+
+
+def test_a_picture_that_needs_its_colours_keeps_them() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    assert build.with_few_colours(png(noise)) == png(noise)
+
+
+def test_a_transparent_picture_stays_transparent() -> None:
+    clear = np.full((64, 64, 4), 255, dtype=np.uint8)
+    clear[..., 3] = np.arange(64)
+    assert build.with_few_colours(png(clear)) == png(clear)
 
 
 # --- What it finds ------------------------------------------------------------------------
