@@ -71,7 +71,12 @@ WRONG = [
     ("02.1", "1 − D forgotten", math.log(0.9) + math.log(0.2)),
     ("02.1", "logarithms to base 10", math.log10(0.72)),
     ("02.2", "V in place of −V", lambda r, f: -F.softplus(-r).mean(-1) - F.softplus(f).mean(-1)),
-    ("02.2", "the fake half dropped", lambda r, f: F.softplus(-r).mean(-1)),
+    (
+        "02.2",
+        "the fake half dropped",
+        lambda r, f: F.softplus(-r).mean(-1),
+        "generated samples is missing",
+    ),
     ("02.2", "labels swapped", lambda r, f: F.softplus(r).mean(-1) + F.softplus(-f).mean(-1)),
     ("02.2", "the sum", lambda r, f: F.softplus(-r).sum(-1) + F.softplus(f).sum(-1)),
     ("02.2", "the mean over runs", lambda r, f: F.softplus(-r).mean() + F.softplus(f).mean()),
@@ -105,7 +110,7 @@ WRONG = [
         for count in (1, 2)
         for bugs in combinations(("swapped", "attached", "kept"), count)
     ),
-    ("02.6", "another loss", _round("minimax"), "nor those of the three bugs"),
+    ("02.6", "another loss", _round("minimax"), "G minimises log"),
 ]
 
 test_right_answers, test_wrong_answers, test_stubs = exercise_tests(RIGHT, WRONG)

@@ -95,9 +95,58 @@ def softplus_backward(answer: Callable[..., Any]) -> None:
         "b1": "is δ_u, summed over the batch; the slope of softplus is σ, taken before the bend",
         "W1": "is xᵀ δ_u",
     }
+    for slip, hint in SLIPS.items():
+        wrong = _walk_back(slip, x, y, W1, b1, w2, b2)
+        if all(_near(mine, theirs) for mine, theirs in zip(found, wrong, strict=True)):
+            raise Wrong(hint)
     by_name = dict(zip(names, zip(found, wanted, strict=True), strict=True))
     for name, hint in hints.items():  # in the order of the walk back
         expect(f"The gradient in {name} {hint}.", *by_name[name], atol=1e-9)
+
+
+#: Usual slips on the walk back of 01.4.
+SLIPS = {
+    "−b1": "On the way there u is x W₁ + b₁; here b₁ is subtracted.",
+    "no b1": "On the way there u is x W₁ + b₁; here b₁ is missing.",
+    "−b2": "On the way there a is h w₂ + b₂; here b₂ is subtracted.",
+    "no b2": "On the way there a is h w₂ + b₂; here b₂ is missing.",
+    "b2 alone": "On the way there a is h w₂ + b₂; here h w₂ is missing.",
+    "n times": "The loss is a mean: δ_a is divided by n; here it is multiplied.",
+    "no n": "The loss is a mean: δ_a has to be divided by n.",
+    "+y": "δ_a is (σ(a) − y)/n: here y is added.",
+    "no y": "δ_a is (σ(a) − y)/n: here y is missing.",
+    "y alone": "δ_a is (σ(a) − y)/n: here σ(a) is missing.",
+    "y less": "δ_a is (σ(a) − y)/n: here it is y − σ(a).",
+    "by the slope": "δ_u is δ_a w₂ᵀ *times* the slope σ(u); here it is divided by it.",
+    "no slope": "δ_u is δ_a w₂ᵀ times the slope of the bend, σ(u), which is missing.",
+    "slope alone": "δ_u is the slope σ(u) times δ_a w₂ᵀ, which is missing.",
+    "slope of h": "The slope of softplus is σ(u), taken before the bend; here it is σ(h).",
+    "tanh": "1 − h² is the slope of tanh; the bend is softplus here.",
+}
+
+
+def _walk_back(slip: str, *given: Tensor) -> tuple[Tensor, ...]:
+    """The four gradients of 01.4 with one of :data:`SLIPS`."""
+    x, y, W1, b1, w2, b2 = given
+    signs = {"−b1": (-1, 1), "no b1": (0, 1), "−b2": (1, -1), "no b2": (1, 0)}.get(slip, (1, 1))
+    u = x @ W1 + signs[0] * b1
+    h = F.softplus(u)
+    belief = torch.sigmoid((h @ w2) * (slip != "b2 alone") + signs[1] * b2)
+    of_both = {"y alone": y, "y less": y - belief, "no y": belief, "+y": belief + y}
+    d_a = of_both.get(slip, belief - y) * {"n times": len(x), "no n": 1}.get(slip, 1 / len(x))
+    slope = {"slope of h": torch.sigmoid(h), "tanh": 1 - h**2}.get(slip, torch.sigmoid(u))
+    back = d_a @ w2.T
+    of_u = {"by the slope": back / slope, "no slope": back, "slope alone": slope}
+    d_u = of_u.get(slip, back * slope)
+    return x.T @ d_u, d_u.sum(dim=0, keepdim=True), h.T @ d_a, d_a.sum(dim=0, keepdim=True)
+
+
+def _near(value: object, expected: Tensor) -> bool:
+    try:
+        expect("", value, expected, atol=1e-9)
+    except Wrong:
+        return False
+    return True
 
 
 @specification("01.5")
@@ -139,6 +188,11 @@ def nearer_to_seen(answer: Callable[[Tensor, Tensor, Tensor], Any]) -> None:
     seen, unseen = rows[:60], rows[60:120]
     copies = seen[:30] + 0.01 * new[:30]
     share = call(answer, copies, seen, unseen)
+    if _near(share, torch.tensor(30.0)):
+        raise Wrong("That is how many samples are nearer to the seen; the share was asked for.")
+    far, farther = (torch.cdist(copies, rows).amax(dim=1) for rows in (seen, unseen))
+    if _near(share, (far < farther).double().mean()):
+        raise Wrong("That compares the farthest rows of each kind; the nearest decide.")
     expect("Return one number, a share from 0 to 1.", share, 0.5, atol=0.5)
     expect("Smudged copies of seen rows: all are nearer to the seen.", share, 1.0, 0.05)
     for size in (60, 140):  # alone, and with more unseen rows than seen ones
@@ -168,8 +222,45 @@ def mmd2_linear(answer: Callable[[Tensor, Tensor], Any]) -> None:
     found = number(call(answer, x, y), "MMD²")
     if abs(found - float(_gap(x, y))) < 1e-9:
         raise Wrong("|x̄ − ȳ|² counts each point as its own neighbour: leave those pairs out.")
+    if abs(found - float(_pairwise(x, y))) > 1e-9:
+        _name_the_wrong_sum(answer)
     hint = "The sum over pairs of different points is |Σ x|² − Σ |x|², of n (n − 1) pairs."
     expect(hint, found, _pairwise(x, y), atol=1e-9)
+
+
+def _name_the_wrong_sum(answer: Callable[[Tensor, Tensor], Any]) -> None:
+    """Of an estimate made of the right five sums, say which has the wrong factor."""
+    draw, n, m = Generator().manual_seed(1), 7, 5
+    factors = {
+        "|Σ x|²": 1 / (n * (n - 1)),
+        "Σ |x|²": -1 / (n * (n - 1)),
+        "|Σ y|²": 1 / (m * (m - 1)),
+        "Σ |y|²": -1 / (m * (m - 1)),
+        "Σ x · Σ y": -2 / (n * m),
+    }
+    table, values = [], []
+    for _ in range(10):
+        x, y = (torch.randn(k, 2, generator=draw, dtype=torch.float64) + 1 for k in (n, m))
+        of_each = [part for a in (x, y) for part in (a.sum(dim=0).square().sum(), a.square().sum())]
+        table.append(torch.stack([*of_each, x.sum(dim=0) @ y.sum(dim=0)]))
+        values.append(number(call(answer, x, y), "MMD²"))
+    sums_of_all, all_values = torch.stack(table), torch.tensor(values, dtype=torch.float64)
+    found = torch.linalg.lstsq(sums_of_all, all_values).solution
+    if not torch.allclose(sums_of_all @ found, all_values, rtol=0, atol=1e-9):
+        return
+    of_all = found / torch.tensor(list(factors.values()), dtype=torch.float64)
+    if torch.allclose(of_all, of_all[0], rtol=1e-6, atol=0) and abs(of_all[0] - 1) > 1e-6:
+        raise Wrong(f"All of it is {of_all[0]:.3g} times what it should be.")
+    for factor, (name, right) in zip(found.tolist(), factors.items(), strict=True):
+        if abs(factor) < 1e-9:
+            raise Wrong(f"{name} is missing.")
+        if factor * right < 0:
+            raise Wrong(f"{name} has the wrong sign.")
+        if abs(factor / right - 1) > 1e-6:
+            per = f"with n = {n} and m = {m} it is divided by {1 / abs(factor):.4g}"
+            pairs = "n (n − 1)" if "x" in name else "m (m − 1)"
+            of_pairs = "2 Σ x · Σ y / (n m)" if "·" in name else f"a mean over {pairs} pairs"
+            raise Wrong(f"{name} has the wrong factor: {per}; it belongs to {of_pairs}.")
 
 
 def _gap(x: Tensor, y: Tensor) -> Tensor:

@@ -38,6 +38,24 @@ def discriminator_loss(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
     loss = call(answer, real, fake)
     expected = cross_entropy(real, fake)
     expect("one number for each run: take the mean over the batch", loss.shape, expected.shape)
+    of_real, of_fake = F.softplus(-real), F.softplus(fake)
+    for mistake, hint in (
+        (of_real.mean(-1) - of_fake.mean(-1), "add the two halves: D pays for both kinds of error"),
+        (of_real.mean(-1), "the half of the generated samples is missing"),
+        (of_fake.mean(-1), "the half of the real samples is missing"),
+        (of_real.sum(-1) + of_fake.mean(-1), "the real half is a sum: take its mean"),
+        (of_real.mean(-1) + of_fake.sum(-1), "the generated half is a sum: take its mean"),
+        (
+            F.softplus(real).mean(-1) + of_fake.mean(-1),
+            "the sign in the real half: D is to say that real samples are real",
+        ),
+        (
+            of_real.mean(-1) + F.softplus(-fake).mean(-1),
+            "the sign in the generated half: D is to say that generated samples are not real",
+        ),
+    ):
+        if _near(loss, mistake):
+            raise Wrong(hint)
     expect("not −V: look at the signs and at both halves", loss, expected)
     expect(
         "the batch size changes the loss: take the mean, not the sum",
@@ -61,6 +79,8 @@ def density_of_a_square(answer: Callable[[Tensor], Tensor]) -> None:
         raise Wrong("twice too much: z is uniform on an interval of length 2; its density is ½")
     if _near(density, 2 * x.sqrt()) or _near(density, x.sqrt()):
         raise Wrong("divide by the slope |G'(z)|, don't multiply: where G stretches, p_g is low")
+    if _near(density, x.sqrt() / 2):
+        raise Wrong("the slope of z² is 2|z| = 2√x, all of it below the line of the fraction")
     expect("count the z that lead to x, and divide by |G'(z)|", density, right)
 
 
@@ -82,6 +102,12 @@ def steps_until_the_fakes_are_caught(answer: int) -> None:
         return
     if steps == first - 1:
         raise Wrong("one too few: Python counts from 0, D's steps from 1")
+    if steps == first + 1:
+        raise Wrong("one too many: the first step below 0.1 counts itself, and D's steps from 1")
+    if steps < 1:
+        raise Wrong(f"{steps}: a number of steps is positive")
+    if steps == 2 * first:
+        raise Wrong("twice too many: only D takes steps here, and only its steps count")
     if steps == _first_below(beliefs.mean(dim=1)):
         raise Wrong("that is the step of the mean over the seeds; the median was asked for")
     if steps == _first_below(beliefs[:, 0]):
@@ -121,7 +147,18 @@ HINTS = {
     "summed": "a loss is a mean over its batch, not a sum: the batch size must not matter",
     "swapped noise": "D's turn uses z_D, and z_G is for G's",
     "G first": "D's turn comes first, then G's",
+    "G away": "G goes the wrong way: −log D is softplus of *minus* the logit",
+    "no data": "D's loss has lost its real half",
+    "no fakes": "D's loss has lost its generated half",
+    "minus": "D's loss adds its two halves, it does not subtract one",
+    "data away": "D learns to call real samples generated: the sign of its logits there",
+    "fakes away": "D learns to call generated samples real: the sign of its logits there",
+    "summed data": "the real half of D's loss is a sum over the batch, not a mean",
+    "summed fakes": "the generated half of D's loss is a sum over the batch, not a mean",
+    "summed G": "G's loss is a sum over its batch, not a mean",
 }
+#: Those of them that are looked for several at a time.
+TOGETHER = list(HINTS)[: list(HINTS).index("G away")]
 
 
 def _round(*faults: str) -> Round:
@@ -129,7 +166,10 @@ def _round(*faults: str) -> Round:
 
     def play(*given: Any) -> bool:
         G, D, of_G, of_D, x, z_D, z_G = given
-        mean = torch.sum if "summed" in faults else torch.mean
+
+        def mean(losses: Tensor, whose: str) -> Tensor:
+            summed = {"summed", f"summed {whose}"} & set(faults)
+            return losses.sum() if summed else losses.mean()
 
         def discriminator_turn() -> None:
             if "kept G" not in faults:
@@ -137,7 +177,11 @@ def _round(*faults: str) -> Round:
             sign = -1 if "swapped" in faults else 1
             fake = G(z_G if "swapped noise" in faults else z_D)
             fake = fake if "attached" in faults else fake.detach()
-            loss = mean(F.softplus(-sign * D(x))) + mean(F.softplus(sign * D(fake)))
+            on_data = sign if "data away" in faults else -sign
+            on_fakes = -sign if "fakes away" in faults else sign
+            of_data = mean(F.softplus(on_data * D(x)), "data") * ("no data" not in faults)
+            of_fakes = mean(F.softplus(on_fakes * D(fake)), "fakes") * ("no fakes" not in faults)
+            loss = of_data + (-of_fakes if "minus" in faults else of_fakes)
             if "kept" not in faults:
                 of_D.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -146,7 +190,8 @@ def _round(*faults: str) -> Round:
 
         def generator_turn() -> None:
             a = D(G(z_D if "same noise" in faults else z_G))
-            loss = mean(-F.softplus(a) if "minimax" in faults else F.softplus(-a))
+            away = 1 if "G away" in faults else -1
+            loss = mean(-F.softplus(a) if "minimax" in faults else F.softplus(away * a), "G")
             loss.backward()  # type: ignore[no-untyped-call]
             if "no G" not in faults:
                 of_G.step()
@@ -197,11 +242,10 @@ def _expect_round(answer: Round, faults: Iterable[str], last: str) -> None:
         if reached > ROUNDS:
             raise Wrong(f"the weights are right, but at a price: {HINTS['attached']}")
         return
-    known = list(faults)
-    for count in range(1, 4):
-        for chosen in combinations(known, count):
-            if _near(weights, _wrong_weights(*chosen)):
-                raise Wrong("; ".join(HINTS[fault] for fault in chosen))
+    together = [chosen for count in (1, 2, 3) for chosen in combinations(faults, count)]
+    for chosen in [*together, *((fault,) for fault in HINTS)]:
+        if _near(weights, _wrong_weights(*chosen)):
+            raise Wrong("; ".join(HINTS[fault] for fault in chosen))
     raise Wrong(last)
 
 
@@ -210,7 +254,7 @@ def one_round(answer: Round) -> None:
     """One round of algorithm 1, k = 1."""
     _expect_round(
         answer,
-        HINTS,
+        TOGETHER,
         "the weights are not those of algorithm 1: D's turn on x and z_D, then G's on z_G",
     )
 
