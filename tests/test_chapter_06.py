@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tools import exercise_tests, load
+from tools import ROOT, exercise_tests, load
 
+from gan_course import checkpoints
 from gan_course.exercises import exercise
 from gan_course.metrics import mean_interval
+
+RUNS = ROOT / "figures" / "runs"
 
 RIGHT = [
     ("06.1", 2.4),
@@ -32,7 +37,9 @@ WRONG = [
     ("06.2", "what y first conserves", lambda x, y, eta: x**2 + y**2 + eta * x * y),
     ("06.2", "twice the mixed term", lambda x, y, eta: x**2 + y**2 - 2 * eta * x * y),
     ("06.2", "the value", lambda x, y, eta: x * y),
-    ("06.2", "a constant", lambda x, y, eta: torch.zeros_like(x)),
+    ("06.2", "a constant", lambda x, y, eta: torch.zeros_like(x), "says nothing"),
+    ("06.2", "the same for all games", lambda x, y, eta: torch.arange(20.0), "its own x and y"),
+    ("06.2", "the place in the batch", lambda x, y, eta: eta + 0 * x + torch.arange(len(x))),
     ("06.3", "a plain step", lambda field, s, eta: s + eta * field(s)),
     (
         "06.3",
@@ -71,11 +78,9 @@ def test_half_an_answer_is_open(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.slow
 def test_the_recorded_trainings_come_out_again() -> None:
     script = load("figures/sweeps/dynamics.py")
-    notes = [
-        json.loads((script.RUNS / f"dynamics{q}.json").read_text("utf-8")) for q in ("", ".quick")
-    ]
+    notes = [json.loads((RUNS / f"dynamics{q}.json").read_text("utf-8")) for q in ("", ".quick")]
     assert [note["settings"] for note in notes] == [script.SETTINGS, script.QUICK]
-    record = pd.read_csv(script.RUNS / "dynamics.quick.csv")
+    record = pd.read_csv(RUNS / "dynamics.quick.csv")
     frame = script.measure(script.QUICK)
     assert list(frame.columns) == list(record.columns)
     moments = [str(moment) for moment in script.QUICK["moments"]]
@@ -87,8 +92,34 @@ def test_the_recorded_trainings_come_out_again() -> None:
 
 def test_contenders_are_pairs() -> None:
     """All begin as the plain one does, run by run; a wider D changes D alone."""
-    record = pd.read_csv(load("figures/sweeps/dynamics.py").RUNS / "dynamics.csv")
+    record = pd.read_csv(RUNS / "dynamics.csv")
     for _, target in record.groupby("target"):
         starts = target.pivot_table(index="run", columns="contender", values="0")
         assert np.ptp(starts.to_numpy(), axis=1).max() < 1e-5
-        assert starts.shape[1] == 11
+        assert starts.shape[1] == len(load("figures/sweeps/dynamics.py").CONTENDERS)
+
+
+def test_a_script_replaces_its_record_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_script = load("figures/sweeps/by_script.py")
+    monkeypatch.setattr(sys, "argv", ["dynamics.py", "--quick"])
+
+    def record(value: float) -> None:
+        table = lambda settings: pd.DataFrame({"run": [settings["runs"]], "0": [value]})  # noqa: E731
+        by_script.record("dynamics.py", table, {"runs": 64}, {"runs": 8}, tmp_path)
+
+    record(1.0)
+    note = json.loads((tmp_path / "dynamics.quick.json").read_text("utf-8"))
+    assert (note["settings"], note["threads"]) == ({"runs": 8}, 1)
+    assert note["command"] == "python figures/sweeps/dynamics.py --quick"
+
+    def full(path: Path, content: bytes) -> None:
+        path.write_bytes(content[:5])
+        raise OSError("no space left")
+
+    monkeypatch.setattr(checkpoints, "_write", full)
+    with pytest.raises(OSError, match="no space"):
+        record(2.0)
+    assert (tmp_path / "dynamics.quick.csv").read_text("utf-8") == "run,0\n8,1.0\n"
+    assert len(list(tmp_path.iterdir())) == 2

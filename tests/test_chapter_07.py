@@ -37,6 +37,8 @@ def within_reach(samples: Tensor, centers: Tensor, std: float) -> tuple[int, Ten
     return int(near.any(dim=0).sum()), near.any(dim=1).double().mean()
 
 
+RUNS = ROOT / "figures" / "runs"
+
 RIGHT = [
     ("07.1", 0.2231),
     ("07.2", lambda tau, goal: math.ceil(math.log(1 - goal) / math.log(1 - tau))),
@@ -122,11 +124,9 @@ def test_the_boxed_bound_is_where_a_round_is_neutral(K: int, eta: float):
 @pytest.mark.slow
 def test_the_costs_at_equal_norms_come_out_again():
     script = load("figures/sweeps/loudness.py")
-    notes = [
-        json.loads((script.RUNS / f"loudness{q}.json").read_text("utf-8")) for q in ("", ".quick")
-    ]
+    notes = [json.loads((RUNS / f"loudness{q}.json").read_text("utf-8")) for q in ("", ".quick")]
     assert [note["settings"] for note in notes] == [script.SETTINGS, script.QUICK]
-    record = pd.read_csv(script.RUNS / "loudness.quick.csv")
+    record = pd.read_csv(RUNS / "loudness.quick.csv")
     frame = script.measure(script.QUICK)
     assert list(frame.columns) == list(record.columns)
     assert disagreements(frame, record) == []

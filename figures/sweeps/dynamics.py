@@ -10,26 +10,21 @@ same numbers of gradient evaluations. The runs of all contenders begin with the 
 
 from __future__ import annotations
 
-import json
 import math
-import sys
-import time
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from by_script import record
 from torch import Tensor
 
 from gan_course.distributions import GaussianMixture, normal
 from gan_course.metrics import js_of_masses, line_masses
 from gan_course.networks import Ensemble, mlp
-from gan_course.sweeps import about
 from gan_course.training import Linear, Settings, Trainer
 
-RUNS = Path(__file__).parent.parent / "runs"
 EDGES = np.linspace(-30, 30, 20_001)
 TARGETS = {
     "one bell": GaussianMixture([1.0], std=0.5),
@@ -49,6 +44,7 @@ CONTENDERS: dict[str, dict[str, Any]] = {
     "noise, annealed": {"schedule": {"instance_noise": Linear(NOISE, 0.0, 0, 1_200)}},
     "wide D": {"width": 64},
     "wide D, R1": {"width": 64, "penalties": {"R1": 0.3}},
+    "G's rate / 5": {"generator_rate": 2e-4},
 }
 SETTINGS = {"runs": 64, "batch": 128, "moments": [0, 150, 300, 600, 1_200, 2_400]}
 QUICK = SETTINGS | {"runs": 8, "moments": [0, 150]}
@@ -97,23 +93,5 @@ def measure(settings: dict[str, Any]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def main() -> None:
-    """Write the table, and beside it a note of how it was made."""
-    quick = "--quick" in sys.argv[1:]
-    settings = QUICK if quick else SETTINGS
-    torch.set_num_threads(1)
-    begin = time.perf_counter()
-    frame = measure(settings)
-    output = RUNS / ("dynamics.quick.csv" if quick else "dynamics.csv")
-    note = {
-        "command": "python figures/sweeps/dynamics.py" + " --quick" * quick,
-        "seconds": round(time.perf_counter() - begin, 1),
-        **about("cpu"),
-        "settings": settings,
-    }
-    frame.to_csv(output, index=False, lineterminator="\n")
-    output.with_suffix(".json").write_text(json.dumps(note, indent=2) + "\n", "utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    record(__file__, measure, SETTINGS, QUICK)

@@ -11,23 +11,18 @@ louder than another at any time. All else is the plain setting of remedies.toml.
 
 from __future__ import annotations
 
-import json
-import sys
-import time
 from functools import partial
-from pathlib import Path
 
 import pandas as pd
 import torch
+from by_script import record
 from torch import Tensor
 
 from gan_course.distributions import normal, ring
 from gan_course.losses import LOSSES, cross_entropy
 from gan_course.metrics import mode_coverage
 from gan_course.networks import Ensemble, mlp
-from gan_course.sweeps import about
 
-RUNS = Path(__file__).parent.parent / "runs"
 COSTS = {
     "minimax": LOSSES["minimax"].generator,
     "non-saturating": LOSSES["non-saturating"].generator,
@@ -109,23 +104,5 @@ def measure(settings: dict[str, float]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def main() -> None:
-    """Write the table, and beside it a note of how it was made."""
-    quick = "--quick" in sys.argv[1:]
-    settings = QUICK if quick else SETTINGS
-    torch.set_num_threads(1)
-    begin = time.perf_counter()
-    frame = measure(settings)
-    output = RUNS / ("loudness.quick.csv" if quick else "loudness.csv")
-    note = {
-        "command": "python figures/sweeps/loudness.py" + " --quick" * quick,
-        "seconds": round(time.perf_counter() - begin, 1),
-        **about("cpu"),
-        "settings": settings,
-    }
-    frame.to_csv(output, index=False, lineterminator="\n")
-    output.with_suffix(".json").write_text(json.dumps(note, indent=2) + "\n", "utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    record(__file__, measure, SETTINGS, QUICK)

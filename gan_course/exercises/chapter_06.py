@@ -45,6 +45,12 @@ def conserved(answer: Callable[[Tensor, Tensor, float], Tensor]) -> None:
         )
         if before.shape != x.shape or not float(before.std()) > 1e-3:
             raise Wrong("a constant is conserved, but it says nothing: use x and y")
+        expect(
+            "each game has its own x and y: in another order, its value must go with it",
+            call(answer, x.flip(0), y.flip(0), eta),
+            before.flip(0),
+            atol=1e-9,
+        )
 
 
 def _name_the_wrong_part(value: Tensor, x: Tensor, y: Tensor, eta: float) -> None:
