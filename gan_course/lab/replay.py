@@ -31,7 +31,13 @@ PAGE = """<!doctype html>
 <script type="module">
 {js}
 const recording = JSON.parse(document.getElementById("recording").textContent);
-replay(document.getElementById("lab"), recording);
+const player = document.getElementById("lab");
+replay(player, recording);
+// A page that frames the recording gives it the height that this asks for.
+new ResizeObserver(() => {{
+  const recordingHeight = player.offsetTop + player.scrollHeight + 8;
+  if (parent !== window) parent.postMessage({{ recordingHeight }}, "*");
+}}).observe(player);
 </script>
 </html>
 """

@@ -1,0 +1,114 @@
+"""What Sphinx reads below its own folder: chapters, figures, the chapter map, the library."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+from collections import defaultdict
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+#: Where each kind of generated page stands; all of it is made anew by each build.
+GENERATED = ("notebooks", "figures", "library", "chapter_map.md")
+#: The library's modules in the order of its own page, with what it says of each.
+MODULE = re.compile(r"^``(\w+)``\s+(.+?)\s{2,}(.+)$", re.MULTILINE)
+
+
+def stage() -> dict[str, str]:
+    """Bring everything here; returns the page of each chapter by its number."""
+    for name in GENERATED:
+        if (HERE / name).is_dir():
+            shutil.rmtree(HERE / name)
+    left_out = shutil.ignore_patterns("source", "*.py", "__pycache__", ".*", "runs", "sweeps")
+    for folder in ("notebooks", "figures"):
+        shutil.copytree(ROOT / folder, HERE / folder, ignore=left_out)
+    chapters = sorted((HERE / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    rows, used = [], defaultdict(list)
+    for path in chapters:
+        notebook = nbformat.read(path, as_version=4)
+        rows.append(_row(path, notebook))
+        for name in _imported(notebook):
+            used[name].append(path.stem[:2])
+        _number(path, notebook)
+        nbformat.write(notebook, path)
+    (HERE / "chapter_map.md").write_text(_table(rows), encoding="utf-8")
+    _library(used)
+    return {path.stem[:2]: f"notebooks/{path.stem}" for path in chapters}
+
+
+def _number(path: Path, notebook: NotebookNode) -> None:
+    """Put the chapter's number into its title, and its solutions below it in the contents."""
+    first = notebook.cells[0]
+    first.source = first.source.replace("# ", f"# {path.stem[:2]} ", 1)
+    if (path.parent / "solutions" / path.name).exists():
+        toctree = f"```{{toctree}}\n:hidden:\n\nSolutions <solutions/{path.stem}>\n```"
+        notebook.cells.append(new_markdown_cell(toctree))
+
+
+def _row(path: Path, notebook: NotebookNode) -> tuple[str, str, str, str, str]:
+    """A chapter's number, page, title, question and time."""
+    text = "\n".join(cell.source for cell in notebook.cells[:3] if cell.cell_type == "markdown")
+    title = text.splitlines()[0].removeprefix("# ")
+    question = re.search(r"\*\*The question\.\*\* (.+)", text)
+    time = re.search(r"\*\*Time:\*\* (.+?)\.", text)
+    if question is None or time is None:
+        raise ValueError(f"{path.name}: its first cells have no **The question.** or **Time:**")
+    return path.stem[:2], f"notebooks/{path.stem}.ipynb", title, question[1], time[1]
+
+
+def _table(rows: list[tuple[str, str, str, str, str]]) -> str:
+    head = "| | chapter | its question | time |\n|---|---|---|---|\n"
+    lines = (
+        f"| {number} | [{title}]({page}) | {question} | {time} |\n"
+        for number, page, title, question, time in rows
+    )
+    return head + "".join(lines)
+
+
+def _imported(notebook: NotebookNode) -> set[str]:
+    """Full names of what a notebook's cells import from the library."""
+    names: set[str] = set()
+    for cell in notebook.cells:
+        if cell.cell_type != "code" or "gan_course" not in cell.source:
+            continue
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("gan_course"):
+                names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def _library(used: dict[str, list[str]]) -> None:
+    """A page for each module that the package's own docstring names, and their index."""
+    import gan_course  # noqa: PLC0415
+
+    folder = HERE / "library"
+    folder.mkdir()
+    modules = MODULE.findall(gan_course.__doc__ or "")
+    for name, _, _ in modules:
+        full = f"gan_course.{name}"
+        rows = sorted(
+            (what, numbers) for what, numbers in used.items() if what.startswith(f"{full}.")
+        )
+        where = "".join(
+            f"* {{py:obj}}`{what.removeprefix(full + '.')} <{what}>`: "
+            + ("chapters " if len(numbers) > 1 else "chapter ")
+            + ", ".join(numbers)
+            + "\n"
+            for what, numbers in rows
+        )
+        text = f"# {name}\n\n```{{eval-rst}}\n.. automodule:: {full}\n   :members:\n```\n"
+        text += f"\n## Where the book uses it\n\n{where}" if where else ""
+        (folder / f"{name}.md").write_text(text, encoding="utf-8")
+    lines = "".join(f"* [{name}]({name}.md): {what.strip()}\n" for name, what, _ in modules)
+    toctree = "".join(f"{name}\n" for name, _, _ in modules)
+    (folder / "index.md").write_text(
+        "# The library\n\nEvery formula of the book, under the book's name. Each page is made of "
+        f"the library's docstrings.\n\n{lines}\n```{{toctree}}\n:hidden:\n\n{toctree}```\n",
+        encoding="utf-8",
+    )

@@ -1,0 +1,161 @@
+"""The static book: built without a warning, and read in a real browser, wide and narrow."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import pytest
+from bs4 import BeautifulSoup, Tag
+from jupyter_browser import chromium
+from playwright.sync_api import Browser, Page, sync_playwright
+from tools import ROOT
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(find_spec("furo") is None, reason="the extra `site` is not installed"),
+]
+PHONE, DESK = 390, 1280
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The book, built; a warning fails it."""
+    folder = tmp_path_factory.mktemp("book")
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "book"]
+    run = subprocess.run(
+        [*command, str(folder)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser(chromium_is_there: None) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def pages(site: Path) -> list[Path]:
+    """What a reader reads: not the search page, not the sources of the library."""
+    found = [site / "index.html", *site.glob("notebooks/**/*.html"), *site.glob("library/*.html")]
+    assert len(found) > 30
+    return found
+
+
+def parsed(path: Path) -> BeautifulSoup:
+    return BeautifulSoup(path.read_text("utf-8"), "html.parser")
+
+
+def inside(path: Path) -> Tag:
+    """What a page says, without what stands around it."""
+    article = parsed(path).select_one("article")
+    assert article is not None
+    return article
+
+
+def test_no_link_is_dead(site: Path) -> None:
+    ids = {
+        path: {"", *(str(tag["id"]) for tag in parsed(path).select("[id]"))}
+        for path in site.rglob("*.html")
+        if "_downloads" not in path.parts
+    }
+    for path in pages(site):
+        for tag in parsed(path).select("a[href], img[src], iframe[src]"):
+            address = str(tag.get("href") or tag["src"])
+            if re.match(r"https?:|mailto:|data:", address):
+                continue
+            place, anchor = urldefrag(unquote(address))
+            target = (path.parent / place).resolve() if place else path
+            assert target.is_file(), f"{path.name}: {address}"
+            assert anchor in ids.get(target, {""}), f"{path.name}: {address}"
+
+
+def test_each_picture_says_what_it_shows(site: Path) -> None:
+    for path in pages(site):
+        for image in inside(path).select("img"):
+            alt = str(image.get("alt", ""))
+            assert len(alt.split()) > 4, f"{path.name}: {image['src']}: {alt!r}"
+
+
+def test_chapters_are_numbered_linked_and_have_their_solutions(site: Path) -> None:
+    chapters = sorted(site.glob("notebooks/[0-9]*.html"))
+    linked = []
+    for path in chapters:
+        here, article = path.name[:2], inside(path)
+        title = article.find("h1")
+        assert title is not None and title.get_text().startswith(here)
+        assert parsed(path).select(f".sidebar-tree a[href$='solutions/{path.name}']")
+        for link in article.select("a.reference"):
+            number = re.fullmatch(r"(?:chapter )?(\d\d)", link.get_text())
+            if number:
+                linked.append((here, number[1], Path(str(link["href"])).name[:2]))
+    assert len(linked) > 50
+    assert all(text == there != here for here, text, there in linked)
+
+
+def test_a_name_in_the_text_leads_to_the_library(site: Path) -> None:
+    article = inside(site / "notebooks" / "06_training_dynamics.html")
+    links = {tag.get_text(): str(tag["href"]) for tag in article.select("a[href]:has(code)")}
+    assert links["dirac"].endswith("library/dynamics.html#gan_course.dynamics.dirac")
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_pages_fit_their_window_and_ask_nobody(site: Path, browser: Browser, width: int) -> None:
+    """No error in the console, no request that leaves the folder, nothing wider than the window."""
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    told: list[str] = []
+    page.on("console", lambda said: told.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: told.append(str(error)))
+    page.on("request", lambda asked: told.append(asked.url) if not ours(asked.url, site) else None)
+    for path in [site / "index.html", *sorted(site.glob("notebooks/[0-9]*.html"))]:
+        opened(page, path)
+        assert not told, (path.name, told)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path.name
+        assert page.evaluate(LEVELS) == [], path.name
+    page.close()
+
+
+def ours(url: str, site: Path) -> bool:
+    return url.startswith((site.as_uri(), "data:", "blob:"))
+
+
+# Headings that skip a level: a screen reader's list of them would have holes.
+LEVELS = """() => {
+    const levels = [...document.querySelectorAll("article :is(h1, h2, h3, h4, h5)")];
+    return levels.filter((h, i) => i && +h.tagName[1] > +levels[i - 1].tagName[1] + 1)
+        .map((h) => h.textContent);
+}"""
+
+
+def opened(page: Page, path: Path) -> None:
+    """Open a page and wait until its formulas are set."""
+    page.goto(path.as_uri())
+    page.wait_for_function(
+        "!document.querySelector('.math') || document.querySelector('mjx-container')",
+        timeout=120_000,
+    )
+    page.evaluate("window.MathJax && MathJax.startup && MathJax.startup.promise.then(() => true)")
+
+
+def test_a_recording_gets_the_height_it_asks_for(site: Path, browser: Browser) -> None:
+    for width in (PHONE, DESK):
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.goto((site / "index.html").as_uri())
+        frame = page.frame_locator("iframe.recording")
+        frame.locator("canvas").first.wait_for(timeout=120_000)
+        page.wait_for_function(
+            "document.querySelector('iframe.recording').style.height.endsWith('px')"
+        )
+        inner = frame.locator("html").evaluate("e => [e.scrollHeight, innerHeight]")
+        assert inner[0] <= inner[1], "a part of the recording would have to be scrolled to"
+        lab = frame.locator("#lab").evaluate("e => e.offsetTop + e.scrollHeight")
+        assert inner[1] - lab < 40
+        page.close()
