@@ -322,6 +322,10 @@ def operations(width: int, k: int, r1: float) -> float:
     return counter.total
 
 
+#: Seconds after which a training whose memory is measured is given up.
+LONGEST = 600
+
+
 def _high_water(device: str) -> float:
     """Megabytes that this process has held at most, of the device's memory."""
     if device != "cpu":
@@ -345,7 +349,10 @@ def peak_memory(width: int, runs: int | None, program: str, device: str) -> floa
     results = fresh.Queue()
     process = fresh.Process(target=_peak, args=(width, runs, program, device, results))
     process.start()
-    process.join()
+    process.join(LONGEST)
+    if process.exitcode is None:
+        process.kill()
+        raise TimeoutError(f"the training whose memory is measured took more than {LONGEST} s")
     if process.exitcode:
         raise RuntimeError("the training whose memory is measured ended with the error above")
     megabytes: float = results.get()

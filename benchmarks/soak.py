@@ -19,6 +19,7 @@ import json
 import os
 import platform
 import random
+import select
 import signal
 import sys
 import tempfile
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 RECORD = HERE / "results" / "soak.json"
+#: Seconds in which a process that saves as fast as it can has saved once, on any machine.
+PATIENCE = 300.0
 #: Tries of each kind: an interrupt and a kill have other prices.
 TIMES = {"train": 300, "step": 300, "kill": 200}
 
@@ -130,11 +133,15 @@ def kills(times: int, save: Callable[[Path, Trainer], None], seed: int = 0) -> i
                     save(path, trainer)
                     os.write(saves, b".")
             os.close(saves)  # or a child that fails would be waited for
-            os.read(saved, 1)  # from its first save on it does nothing else
-            time.sleep(chance.uniform(0.0, 0.05))
+            answered, *_ = select.select([saved], [], [], PATIENCE)
+            if answered:
+                os.read(saved, 1)  # from its first save on it does nothing else
+                time.sleep(chance.uniform(0.0, 0.05))
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             os.close(saved)
+            if not answered:
+                raise TimeoutError(f"the process to be killed has saved nothing in {PATIENCE:g} s")
             trainer = build()
             try:
                 checkpoints.load(path, trainer)

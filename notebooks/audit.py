@@ -369,15 +369,18 @@ def in_a_fork(chapter: Run, act: Callable[[], None], rest: Sequence[str]) -> boo
         child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # a handler would raise in a cell: noticed
     signal.alarm(LONGEST)  # its signal ends the copy, which counts as not noticed
-    act()
-    for code in rest:
-        before = len(chapter.failures)
-        chapter.cell(code)
-        # What an earlier section would have defined is missing here, and no sign of a fault.
-        if any(not problem.startswith("NameError") for _, problem in chapter.failures[before:]):
-            os._exit(1)
-    os._exit(0)
+    try:
+        act()
+        for code in rest:
+            before = len(chapter.failures)
+            chapter.cell(code)
+            # What an earlier section would have defined is missing here, and no sign of a fault.
+            if any(not problem.startswith("NameError") for _, problem in chapter.failures[before:]):
+                os._exit(1)
+    finally:
+        os._exit(0)  # whatever comes: a copy must not go on as its original
 
 
 # --- Faults in the code of chapters -------------------------------------------------------

@@ -304,7 +304,10 @@ def copied(folder: Path) -> Path:
         shutil.copy(ROOT / name, folder)
     compile_all = SERVER.Process(target=_meet, args=(str(folder), ["--co", "tests"], True))
     compile_all.start()
-    compile_all.join()
+    compile_all.join(LIMIT)
+    if compile_all.exitcode is None:
+        compile_all.kill()
+        raise TimeoutError(f"the tests of the copy in {folder} were not collected in {LIMIT} s")
     return folder.resolve()
 
 

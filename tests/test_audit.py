@@ -250,9 +250,14 @@ def test_what_is_exchanged_in_a_figure_is_noticed_where_a_check_reads_it(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot copy a process")
-def test_a_fault_in_the_code_is_planted_where_it_stands_once(source: Path):
+def test_a_fault_in_the_code_is_planted_where_it_stands_once(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+):
     faults = {"seen": ("x = 0.3", "x = 0.4"), "unseen": ("x = 0.3", "x = 0.3  # as before")}
     source.write_text(CHAPTER.partition("## Second")[0], encoding="utf-8")
     assert audit.planted(source, faults) == ({"seen": True, "unseen": False}, [])
+    endless = {"endless": ("x = 0.3", "while True: pass")}
+    monkeypatch.setattr(audit, "LONGEST", 1)
+    assert audit.planted(source, endless) == ({"endless": False}, [])
     with pytest.raises(ValueError, match=r"lost: its place in 02_trial\.md is not one"):
         audit.planted(source, {"lost": ("x = 0.9", "")})

@@ -176,6 +176,7 @@ def test_on_a_full_disk_the_old_checkpoint_stays(tmp_path: Path):
         capture_output=True,
         text=True,
         check=True,
+        timeout=600,
     )
     assert "it needs 0.1 MB" in run.stdout
     assert "the old one stays" in run.stdout
@@ -204,7 +205,10 @@ def killed_while_saving(path: Path, seconds: float) -> None:
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
+    end = time.monotonic() + 120
     while not path.with_name(path.name + ".previous").exists():
+        assert process.poll() is None, "the process that saves has ended by itself"
+        assert time.monotonic() < end, "the process that saves has not saved twice in 120 s"
         time.sleep(0.01)
     time.sleep(seconds)
     process.kill()

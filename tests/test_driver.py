@@ -74,7 +74,8 @@ def test_a_command_from_another_thread_wakes_the_task() -> None:
         await asyncio.sleep(0)
         thread = threading.Thread(target=lambda: driver.post(lambda: seen.append("posted")))
         thread.start()
-        thread.join()
+        thread.join(60)
+        assert not thread.is_alive(), "a thread that did not end in 60 s"
         await asyncio.sleep(0.05)
         await driver.close()
         return seen

@@ -132,7 +132,8 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
     yield made
     made.quiet.set()
     made.shutdown()
-    thread.join()
+    thread.join(60)
+    assert not thread.is_alive(), "a thread that did not end in 60 s"
     made.server_close()
 
 

@@ -18,7 +18,12 @@ gpu = load("benchmarks/gpu.py")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_without_a_gpu_it_says_so_and_ends_well():
     run = subprocess.run(
-        [sys.executable, "tasks.py", "gpu"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "tasks.py", "gpu"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
     )
     assert run.returncode == 0, run.stderr
     assert "There is no CUDA device here" in run.stdout

@@ -17,7 +17,9 @@ def loaded(*modules: str) -> set[str]:
         f"import sys, json, {', '.join(modules)}; "
         f"print(json.dumps([name for name in {HEAVY} if name in sys.modules]))"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600
+    )
     return set(json.loads(run.stdout))
 
 

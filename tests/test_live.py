@@ -90,7 +90,7 @@ def test_the_lab_is_a_name_of_the_library_which_itself_needs_no_jupyter() -> Non
     with pytest.raises(AttributeError, match="Lob"):
         _ = gan_course.Lob
     command = [sys.executable, "-c", WITHOUT_JUPYTER]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     said = "anywidget True\n" * 2 + "ipywidgets True\n"
     assert (done.stdout, done.returncode) == (said, 0), done.stderr
 

@@ -216,6 +216,7 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
         capture_output=True,
         text=True,
         check=False,
+        timeout=600,
     )
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
     found = ElementTree.parse(folder / "found.xml").iter("testcase")

@@ -687,6 +687,7 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
         cwd=folders["sound"],
         env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         check=True,
+        timeout=600,
     )
     found = json.loads(run.stdout.splitlines()[-1])
     return {name: found[str(folder)] for name, folder in folders.items()}

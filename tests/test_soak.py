@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -41,7 +42,12 @@ from gan_course.checkpoints import save
 print(runpy.run_path("benchmarks/soak.py")["kills"]({times}, save))
 """
     run = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
     )
     assert run.returncode == 0, run.stderr
     return int(run.stdout)
@@ -55,6 +61,21 @@ def test_kills_leave_a_checkpoint() -> None:
 @posix
 def test_a_checkpoint_written_in_place_would_be_noticed() -> None:
     assert killed(10, IN_PLACE) > 0
+
+
+@posix
+def test_a_process_that_saves_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    idle = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    reader, writer = os.pipe()
+    held = os.dup(writer)  # as the process does that has not saved yet
+    with monkeypatch.context() as patch:
+        patch.setattr(soak.os, "pipe", lambda: (reader, writer))
+        patch.setattr(soak.os, "fork", lambda: idle.pid, raising=False)
+        patch.setattr(soak, "PATIENCE", 0.1)
+        with pytest.raises(TimeoutError, match=r"has saved nothing in 0\.1 s"):
+            soak.kills(1, lambda *_: None)
+    os.close(held)
+    idle.wait(60)  # it was killed, and waited for already
 
 
 @pytest.mark.parametrize("one_by_one", [False, True])

@@ -576,7 +576,8 @@ def test_interrupts_at_random_times_tear_nothing():
         armed: list[threading.Thread] = []
         before = ours.steps
         history = ours.train(10**6, callback=arm)
-        armed[0].join()
+        armed[0].join(60)
+        assert not armed[0].is_alive(), "a thread that did not end in 60 s"
         assert len(history) == ours.steps - before
         assert history.frame()["step"].iloc[-1] == ours.steps
         same.train(ours.steps - before)
@@ -587,7 +588,8 @@ def test_training_works_outside_the_main_thread():
     ours, same = trainer(), trainer()
     thread = threading.Thread(target=ours.train, args=(3,))
     thread.start()
-    thread.join()
+    thread.join(60)
+    assert not thread.is_alive(), "a thread that did not end in 60 s"
     same.train(3)
     assert ours.steps == 3
     assert differing(state(ours), state(same)) == []
