@@ -1,4 +1,4 @@
-"""Write what was measured into ``README.md``: ``python benchmarks/report.py``."""
+"""Write what was measured into its pages: ``python benchmarks/report.py``."""
 
 from __future__ import annotations
 
@@ -146,6 +146,38 @@ def live_lab(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def readers(record: Record) -> str:
+    """The record of ``readers.py`` as a Markdown table, and what follows for a class."""
+    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    lines = [
+        f"{record['machine']}; python {record['python']}, {versions}; load of the machine "
+        f"{record['load'][0]:.0f}.",
+        "",
+        "| | kernel, MB | its server, MB | kernel, of a core | its server, of a core |",
+        "|---|---|---|---|---|",
+    ]
+    for name, state in record["states"].items():
+        memory, processor = state["memory_mb"], state["processor"]
+        taken = "all it gets" if "steps" in state else f"{processor['kernel']:.1%}"
+        lines.append(
+            f"| {name} | {memory['kernel']:.0f} | {memory['server']:.0f} | {taken} "
+            f"| {processor['server']:.1%} |"
+        )
+    found, server, group = record["fits"], record["server"], record["class"]
+    training = round(group["readers"] * group["share_that_trains"])
+    lines += [
+        "",
+        f"So {server['cores']} cores and {server['memory_mb'] / 1000:.0f} GB hold "
+        f"**{found['by_memory']:.0f} readers by memory** ({found['memory_mb_each']:.0f} MB each, "
+        f"{server['system_mb'] / 1000:.0f} GB left to the system). "
+        f"{group['readers']} readers at rest take {found['processor_of_a_class_at_rest']:.0%} of "
+        f"a core. When {training} of them train at the same moment, each has "
+        f"{found['cores_for_each_training']:.0%} of a core, and takes some "
+        f"{found['steps_per_second_of_each_training']:.0f} steps a second.",
+    ]
+    return "\n".join(lines)
+
+
 def insert(text: str, mark: str, tables: str) -> str:
     """The README's text with the tables between its two marks of that name."""
     begin, end = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"
@@ -163,10 +195,20 @@ def renewed(page: str) -> str:
     return insert(page, "live lab", live_lab(live))
 
 
+def taught(page: str) -> str:
+    """The teachers' page with what the record says now."""
+    record = json.loads((HERE / "results" / "readers.json").read_text("utf-8"))
+    return insert(page, "readers", readers(record))
+
+
+#: The pages with numbers, and what renews them.
+PAGES = {HERE / "README.md": renewed, HERE.parent / "TEACHING.md": taught}
+
+
 def main() -> None:
-    """Renew the README."""
-    path = HERE / "README.md"
-    path.write_text(renewed(path.read_text("utf-8")), "utf-8")
+    """Renew the pages."""
+    for path, renew in PAGES.items():
+        path.write_text(renew(path.read_text("utf-8")), "utf-8")
 
 
 if __name__ == "__main__":

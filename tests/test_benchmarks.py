@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -63,9 +64,34 @@ def test_the_bare_trainer_takes_the_same_steps() -> None:
         assert torch.equal(one, other)
 
 
-def test_the_page_shows_the_records() -> None:
+def test_readers_are_counted_by_memory_and_by_cores() -> None:
+    """By hand: 200 MB each of 2,000; 27 at rest take 0.54 of 2 cores, 3 share what is left."""
+    pytest.importorskip("psutil")
+    readers = load("benchmarks/readers.py")
+
+    def state(kernel: float, share: float) -> dict[str, Any]:
+        memory = {"kernel": kernel, "server": 50.0}
+        return {"memory_mb": memory, "processor": {"kernel": share, "server": 0.01}}
+
+    states = {
+        "idle": state(90, 0),
+        "the lab open, paused": state(100, 0.01),
+        "the lab playing": state(150, 0.9) | {"steps_per_processor_second": 100.0},
+    }
+    found = readers.fits(states, {"cores": 2, "memory_mb": 3_000, "system_mb": 1_000})
+    assert found["by_memory"] == 10 and found["memory_mb_each"] == 200
+    assert found["processor_of_a_class_at_rest"] == 0.6
+    assert found["cores_for_each_training"] == pytest.approx((2 - 0.54) / 3, abs=0.005)
+    assert found["steps_per_second_of_each_training"] == 49
+    alone = readers.fits(states, {"cores": 64, "memory_mb": 3_000, "system_mb": 1_000})
+    assert alone["cores_for_each_training"] == 1  # a training is one thread
+
+
+def test_the_pages_show_the_records() -> None:
+    for path, renew in report.PAGES.items():
+        page = path.read_text("utf-8")
+        assert renew(page) == page, f"{path}: run python benchmarks/report.py"
     page = (ROOT / "benchmarks" / "README.md").read_text("utf-8")
-    assert report.renewed(page) == page, "run python benchmarks/report.py"
     assert "GAN-steps" in page and "frames a second" in page
 
 
