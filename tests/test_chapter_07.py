@@ -39,11 +39,25 @@ def within_reach(samples: Tensor, centers: Tensor, std: float) -> tuple[int, Ten
 
 RUNS = ROOT / "figures" / "runs"
 
+
+def most_moves_by_numbers(K: int, eta: float, gamma: float) -> float:
+    """The same bound without algebra: the largest g at which a round still shrinks."""
+    low, high = 0.0, 1e4
+    while high - low > 1e-4:
+        g = (low + high) / 2
+        of_D = np.array([[1, 0], [-eta / 2, 1 - eta * (1 / (2 * K) + gamma)]])
+        of_G = np.array([[1, g * eta / (2 * K**2)], [0, 1]])
+        shrinks = np.abs(np.linalg.eigvals(of_G @ of_D)).max() < 1
+        low, high = (g, high) if shrinks else (low, g)
+    return low
+
+
 RIGHT = [
     ("07.1", 0.2231),
     ("07.2", lambda tau, goal: math.ceil(math.log(1 - goal) / math.log(1 - tau))),
     ("07.3", count),
     ("07.4", lambda K, eta, gamma: (16 * K**2 - 4 * K * eta - 8 * K**2 * eta * gamma) / eta**2),
+    ("07.4", most_moves_by_numbers),
     ("07.5", lambda K, eta, part: math.ceil(math.log(1 - part) / 2 / math.log(1 - eta / 2 / K))),
 ]
 
@@ -75,6 +89,14 @@ WRONG = [
         lambda K, e, c: (16 * K**2 - 4 * K * e + 8 * K**2 * e * c) / e**2,
         "trace",
     ),
+    (
+        "07.4",
+        "a term of D's step lost",
+        lambda K, e, c: 16 * K**2 / e**2 - 8 * K**2 * c / e,
+        "4 K/η",
+    ),
+    ("07.4", "half of the first term", lambda K, e, c: 8 * K**2 / e**2 - 4 * K / e, "small steps"),
+    ("07.4", "not a number", lambda K, e, c: math.nan),
     (
         "07.4",
         "the friction of one step",
