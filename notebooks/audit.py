@@ -40,7 +40,7 @@ KINDS = ("decimal", "percentage", "x of y", "a ± b", "count", "other")
 SHIFTS = (-2, -1, 1, 2)  # units of the last digit
 FLOOR = 0.97  # of the shifts, noticed
 FRAGILE = 0.2  # of the tolerance, left
-LONGEST = 30  # seconds for the rest of a section
+LONGEST = 120  # seconds for the rest of a section
 
 
 # --- Numbers -----------------------------------------------------------------------------

@@ -27,6 +27,145 @@ class Chapter(NamedTuple):
 
 
 CHAPTERS = {
+    "01": Chapter(
+        {
+            "the ruler's sign": (
+                "Normal(m, s).log_prob(v) + math.log(ruler)\n\n\ndef kl",
+                "Normal(m, s).log_prob(v) - math.log(ruler)\n\n\ndef kl",
+            ),
+            "KL, the model first": (
+                "(p_hat * (p_hat.log() - log_q(v, m, s))).sum()",
+                "(log_q(v, m, s).exp() * (log_q(v, m, s) - p_hat.log())).sum()",
+            ),
+            "the width that divides by n − 1": ("data.std(correction=0)", "data.std()"),
+            "EM that forgets the weights": ("joint = weight.log() + Normal", "joint = Normal"),
+            "EM: widths around 0": (
+                "(share * (data[:, None] - m) ** 2)",
+                "(share * data[:, None] ** 2)",
+            ),
+            "a panel of EM draws another step": (
+                "parts = path[step][0] * Normal(*path[step][1:])",
+                "parts = path[300 - step][0] * Normal(*path[300 - step][1:])",
+            ),
+            "back-propagation: the slope of tanh": (
+                "d_a @ w2.mT * (1 - h**2)\n    sums",
+                "d_a @ w2.mT * (1 - h)\n    sums",
+            ),
+            "back-propagation: belief less truth": (
+                "(torch.sigmoid(a) - y) / len(x)",
+                "(y - torch.sigmoid(a)) / len(x)",
+            ),
+            "the picture's δ at the wrong place": (
+                "h_at, a_at = forward(point, *tiny)\nd_a = torch.sigmoid(a_at) - no",
+                "h_at, a_at = forward(point, *tiny)\nd_a = torch.sigmoid(h_at) - no",
+            ),
+            "the belief net's normaliser": (
+                "(x * a - F.softplus(a)).sum(dim=-1)",
+                "(x * a - F.softplus(-a)).sum(dim=-1)",
+            ),
+            "the bound's entropy": (
+                "(log_joint(z) - r.log_prob(z)).mean()",
+                "(log_joint(z) + r.log_prob(z)).mean()",
+            ),
+            "the gap turned round": (
+                "(r.log_prob(z).exp() * (r.log_prob(z) - posterior.log()))",
+                "(posterior * (posterior.log() - r.log_prob(z)))",
+            ),
+            "the chain prefers high energy": (
+                "energy(x_chain) - energy(proposal)",
+                "energy(proposal) - energy(x_chain)",
+            ),
+        }
+    ),
+    "02": Chapter(
+        {
+            "the coin's second logarithm": (
+                "0.4 * torch.log(1 - D_thread)",
+                "0.4 * torch.log(D_thread)",
+            ),
+            "the labels exchanged": (
+                "torch.cat([torch.ones(1, 256), torch.zeros(1, 256)], dim=1)",
+                "torch.cat([torch.zeros(1, 256), torch.ones(1, 256)], dim=1)",
+            ),
+            "D learns the labels turned": (
+                "F.softplus(-a_real).mean() + F.softplus(a_fake).mean()\n            of_D",
+                "F.softplus(a_real).mean() + F.softplus(-a_fake).mean()\n            of_D",
+            ),
+            "D's gradient is never reset": (
+                "            of_D.zero_grad()\n            loss.backward()",
+                "            loss.backward()",
+            ),
+            "k is not used": (
+                "for _ in range(k):\n            x =",
+                "for _ in range(1):\n            x =",
+            ),
+            "G is judged on D's noise": (
+                "        z = prior.sample((batch,), random)\n        loss = F.softplus(-D",
+                "        loss = F.softplus(-D",
+            ),
+            "G's minimax cost": (
+                "loss = F.softplus(-D(G(z))).mean()\n        of_G",
+                "loss = -F.softplus(D(G(z))).mean()\n        of_G",
+            ),
+            "Adam's momentum": ('"betas": (0.5, 0.999), "fused"', '"betas": (0.9, 0.999), "fused"'),
+            "one seed for weights alone": (
+                "random = torch.Generator().manual_seed(seed)\n    adam",
+                "random = torch.Generator().manual_seed(seed + 1)\n    adam",
+            ),
+            "the flipped label is not flipped": ("(fake_logits, ones)", "(fake_logits, zeros)"),
+            "the minimax slope": ("(-F.softplus(a), a)  # log(1 − D)", "(F.softplus(a), a)"),
+            "the non-saturating slope": ("(F.softplus(-a), a)  # −log D", "(-F.softplus(a), a)"),
+        },
+        also=("A painter who has never seen a painting",),
+    ),
+    "03": Chapter(
+        {
+            "the integrand's sign": (
+                "a * sympy.log(y) + b * sympy.log(1 - y)",
+                "a * sympy.log(y) - b * sympy.log(1 - y)",
+            ),
+            "D* of the generated": ("return real / (real + fake)", "return fake / (real + fake)"),
+            "the spread of beliefs, not of logits": (
+                "spread = strands.std(dim=0)",
+                "spread = strands.sigmoid().std(dim=0)",
+            ),
+            "a verdict with doubts": (
+                "(by_library(x) > 0.5).double()",
+                "(by_library(x) > 0.5).double().clamp(0.01, 0.99)",
+            ),
+            "V with one sign": ("density(q) * F.logsigmoid(-a)", "density(q) * F.logsigmoid(a)"),
+            "the coin of D in place of D*": (
+                "return a_star.sigmoid() * of_real + (-a_star)",
+                "return a.sigmoid() * of_real + (-a)",
+            ),
+            "the excess over data alone": (
+                "return ((density(p) + density(q)) * kl(a_star, a))",
+                "return (2 * density(p) * kl(a_star, a))",
+            ),
+            "Pinsker without its square": (
+                "(m * (wrong.sigmoid() - D_star(x)) ** 2)",
+                "(m * (wrong.sigmoid() - D_star(x)).abs())",
+            ),
+            "the Dirac-GAN: G climbs, too": (
+                "w, theta = w - 0.2 * theta * D, theta + 0.2 * w * D",
+                "w, theta = w - 0.2 * theta * D, theta - 0.2 * w * D",
+            ),
+            "smoothing: a term dropped": (
+                "rest = alpha * mass + (1 - beta) * mass.flip(0)",
+                "rest = (1 - beta) * mass.flip(0)",
+            ),
+            "smoothing: β dropped": (
+                "label = (1 - alpha) * mass + beta * mass.flip(0)",
+                "label = (1 - alpha) * mass",
+            ),
+            "panels of smoothing turned": (
+                "((left, (0.1, 0.0)), (right, (0.1, 0.1)))",
+                "((right, (0.1, 0.0)), (left, (0.1, 0.1)))",
+            ),
+            "the slope of D, not of its logit": ("D.logit(here).sum()", "D(here).sum()"),
+        },
+        also=("Sixteen strangers",),
+    ),
     "06": Chapter(
         {
             "the conserved quantity's sign": ("+ eta_ * x_ * y_", "- eta_ * x_ * y_"),
@@ -53,6 +192,23 @@ CHAPTERS = {
             "V's sign": (
                 "return (p * F.logsigmoid(a)).sum(-1) - ",
                 "return (p * F.logsigmoid(a)).sum(-1) + ",
+            ),
+            "the displayed V's second sum": ("sp.Add(of_data, -of_G", "sp.Add(of_data, of_G"),
+            "what D can secure": (
+                "some_D.log().mean(dim=1) + (1 - of_top).log()",
+                "some_D.log().mean(dim=1) + of_top.log()",
+            ),
+            "one answer in place of k": (
+                "for _ in range(k):\n            a = a + eta",
+                "for _ in range(1):\n            a = a + eta",
+            ),
+            "the bound with k upside down": (
+                "4 * K_ * (1 + r_**k_) / (eta_G * (1 - r_**k_))",
+                "4 * K_ * (1 - r_**k_) / (eta_G * (1 + r_**k_))",
+            ),
+            "unrolling rewards what D will punish": (
+                "likes_now + will_punish",
+                "likes_now - will_punish",
             ),
             "softmax without its mean": (" - (q * gain).sum(-1, keepdim=True))", ")"),
             "D learns from q alone": (
@@ -82,8 +238,8 @@ CHAPTERS = {
                 "for cost, value in reversed(price.items())]\nax",
             ),
             "the lead taken the other way": (
-                'by_seed["effective"][one] - by_seed["effective"][other]',
-                'by_seed["effective"][other] - by_seed["effective"][one]',
+                "by_seed[measure][one] - by_seed[measure][other]",
+                "by_seed[measure][other] - by_seed[measure][one]",
             ),
         }
     ),
