@@ -10,13 +10,13 @@ module             what it holds                                               c
 ``losses``         the objectives of both players, as functions of logits      02, 05
 ``penalties``      R1, R2, WGAN-GP                                             02
 ``networks``       ``mlp``, and ``Ensemble``: many copies as one program       02
-``convolutional``  DCGAN and a residual pair, for pictures of any size                02
-``augmentation``   pictures changed at random before D looks, where they are few   02
+``convolutional``  DCGAN and a residual pair, for pictures of any size         09
+``augmentation``   pictures changed at random before D looks                   09
 ``training``       Algorithm 1: ``Settings``, ``Trainer``, ``History``         02
 ``dynamics``       games as vector fields, eigenvalues; a GAN's Jacobian       06
-``metrics``        modes, distances, intervals; pictures seen by a classifier  01, 02
+``metrics``        modes, distances, intervals; pictures seen by a classifier  01, 07, 09
 ``sweeps``         a grid of settings, each an ensemble; records               07
-``images``         digits, glyphs, scenes, stacked digits, MNIST and its kin    02
+``images``         digits, glyphs, scenes, stacked digits, MNIST and its kin   02, 09
 ``plotting``       figures that take an axis and return it                     all
 ``lab``            a training under the reader's hands                         02
 ``explore``        a picture with sliders                                      01

@@ -295,6 +295,34 @@ CHAPTERS = {
             ),
         }
     ),
+    "09": Chapter(
+        {
+            "n strides in place of n − 1": (
+                "return (n - 1) * s + k - 2 * p",
+                "return n * s + k - 2 * p",
+            ),
+            "parity of rows alone": ("x[..., i::2, j::2]", "x[..., i::2, :]"),
+            "the floor without its diagonal": (
+                "(1 + torch.eye(len(a)))",
+                "torch.ones(len(a), len(a))",
+            ),
+            "the floor: one mean": ("return 2 * a.sum() + pairs", "return a.sum() + pairs"),
+            "a line for an arc": ("torch.sin((1 - t) * angle) * start", "(1 - t) * start"),
+            "the widget's moment": ("frames[moment, :22]", "frames[moment - 1, :22]"),
+            "higher taken for lower": (
+                "torch.where(HIGHER, scored >= worst, scored <= worst)",
+                "torch.where(HIGHER, scored <= worst, scored >= worst)",
+            ),
+            "forgers in another order": (
+                "range(len(forgers)), forgers,",
+                "range(len(forgers)), [*forgers][::-1],",
+            ),
+            "seen and unseen exchanged": (
+                "memorisation(x[None], train, unseen, permutations=400",
+                "memorisation(x[None], unseen, train, permutations=400",
+            ),
+        }
+    ),
 }
 
 
