@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from xdist.scheduler import LoadFileScheduling
 
 pytest_plugins = "pytester"
 os.environ["TQDM_DISABLE"] = "1"  # a bar shows on slow machines only
@@ -14,6 +18,10 @@ os.environ["TQDM_DISABLE"] = "1"  # a bar shows on slow machines only
 #: Files of tests that start processes, build, compile or sweep, which takes minutes in all.
 SLOW = ("audit", "benchmarks", "build", "executors", "figures", "notebook", "planted", "programs")
 SLOW += ("ranks", "soak", "sweeps", "wrong_answers")
+#: What runs a chapter in JupyterLab, and compares its outputs as nbval would.
+CHAPTER = "test_a_chapter_runs_in_the_browser"
+#: Tests that are minutes each: any worker takes the next, whatever file it stands in.
+ALONE = (CHAPTER, "test_every_planted_fault_is_noticed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,21 +29,53 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="leave out browsers and what is slow")
 
 
+@pytest.hookimpl(trylast=True)  # -k and -m have chosen
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Long ones first, so that no worker has them to itself in the end: browsers, notebooks."""
+    """Leave out what need not run; long ones first, so that no worker has them in the end."""
+    left = set(_executed_twice(items))
     if config.getoption("quick"):
-        left = {item for item in items if _is_slow(item)}
-        config.hook.pytest_deselected(items=[*left])
-        items[:] = [item for item in items if item not in left]
+        left |= {item for item in items if _is_slow(item)}
+    config.hook.pytest_deselected(items=[*left])
+    items[:] = [item for item in items if item not in left]
 
     def turn(item: pytest.Item) -> int:
         if item.get_closest_marker("browser"):
-            return 0
-        return 1 if Path(item.path).suffix == ".ipynb" else 2
+            return 0 if CHAPTER in item.name else 1
+        if any(name in item.name for name in ALONE):
+            return 2
+        return 3 if Path(item.path).suffix == ".ipynb" else 4 if _is_slow(item) else 5
 
     items.sort(key=turn)
+
+
+def _executed_twice(items: list[pytest.Item]) -> list[pytest.Item]:
+    """The cells of the chapters that the browser runs, too, where there is one."""
+    chapters = [item for item in items if item.name.startswith(CHAPTER)]
+    if not chapters:
+        return []
+    from jupyter_browser import chromium  # noqa: PLC0415  # tests/ is on the path by now
+
+    if chromium() is None:
+        return []
+    there = {item.callspec.params["path"] for item in chapters}  # type: ignore[attr-defined]
+    return [item for item in items if Path(item.path) in there]
 
 
 def _is_slow(item: pytest.Item) -> bool:
     marks = {mark.name for mark in item.iter_markers()}
     return bool(marks & {"browser", "slow"}) or item.path.stem.removeprefix("test_") in SLOW
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling | None:
+    """Files are units of work, as ``--dist=loadfile`` says, but for the longest tests."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling  # noqa: PLC0415  # a plugin's own
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            return nodeid if test.startswith(ALONE) else file
+
+    return Scheduling(config, log)

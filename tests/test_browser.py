@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 from jupyter_browser import Course, Lab
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from nbval.plugin import IPyNbFile, coalesce_streams, get_sanitize_patterns
 from playwright.sync_api import expect
 from tools import ROOT
 
@@ -60,10 +63,14 @@ def write(path: Path, cells: list[nbformat.NotebookNode]) -> Path:
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-def test_a_chapter_runs_in_the_browser(path: Path, course: Course) -> None:
+def test_a_chapter_runs_in_the_browser(
+    path: Path, course: Course, request: pytest.FixtureRequest
+) -> None:
+    """Its only execution: conftest.py leaves out nbval's, whose comparison is made here."""
     with course.opened(path) as lab:
         lab.run_all()
         assert lab.errors() == []
+        assert differences(request, path, lab.outputs()) == []
         assert lab.unrendered_mathematics() == []
         assert lab.page.locator("mjx-container").count() > 0
         if path.stem.startswith("02"):
@@ -71,6 +78,22 @@ def test_a_chapter_runs_in_the_browser(path: Path, course: Course) -> None:
         elif "explore(" in path.read_text(encoding="utf-8"):
             move_the_slider(lab)
         assert lab.complaints() == []
+
+
+def differences(
+    request: pytest.FixtureRequest, path: Path, outputs: list[list[dict[str, Any]]]
+) -> list[str]:
+    """The cells whose outputs are not those that a notebook's file holds, by nbval's rules."""
+    notebook = IPyNbFile.from_parent(request.session, path=path)
+    rules = (ROOT / "tests/sanitize.cfg").read_text(encoding="utf-8")
+    notebook.sanitize_patterns.update(get_sanitize_patterns(rules))
+    found = []
+    for cell, put_out in zip(notebook.collect(), outputs, strict=True):
+        now = coalesce_streams([nbformat.from_dict(output) for output in put_out])
+        before = coalesce_streams(cell.cell.outputs)
+        if cell.options["check"] and not cell.compare_outputs(now, before):
+            found.append("\n".join([cell.cell.source, *cell.comparison_traceback]))
+    return found
 
 
 def move_the_slider(lab: Lab) -> None:
@@ -120,6 +143,70 @@ def train_until(lab: Lab, step: int) -> None:
         arg=step,
         timeout=60_000,
     )
+
+
+# --- The comparison, which is nbval's -----------------------------------------------------
+
+
+def printing(text: str, tags: tuple[str, ...] = ()) -> nbformat.NotebookNode:
+    cell = new_code_cell("...", metadata={"tags": [*tags]}, execution_count=1)
+    cell.outputs = [new_output("stream", name="stdout", text=text)]
+    return cell
+
+
+@pytest.mark.parametrize(
+    ("said", "different"),
+    [
+        ("3 steps of 0xabcdef01", 0),
+        ("4 steps of 0x12345678", 1),
+        ("", 1),
+        ("3 steps of 0x12345678\nand more", 1),
+    ],
+)
+def test_an_output_that_differs_is_told(
+    said: str, different: int, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    cells = [printing("3 steps of 0x12345678"), printing("0.1", ("nbval-ignore-output",))]
+    path = write(tmp_path / "before.ipynb", cells)
+    now = [[{"output_type": "stream", "name": "stdout", "text": said}] if said else [], []]
+    found = differences(request, path, now)
+    assert len(found) == different
+    with pytest.raises(ValueError, match="zip"):  # a cell that has put out nothing at all
+        differences(request, path, now[:1])
+
+
+MIMES = """
+from IPython.display import HTML, Latex, display
+print("first")
+display(HTML("<b>one</b>"), Latex("$one$"))
+print("last")
+"""
+
+
+def test_what_the_browser_has_run_is_compared(
+    course: Course, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Streams are brought together, as nbval does; a word more in any of them is told."""
+    shown = [("text/html", "<b>one</b>", "HTML"), ("text/latex", "$one$", "Latex")]
+    cell = new_code_cell(MIMES, execution_count=1)
+    cell.outputs = [
+        new_output("stream", name="stdout", text="first\nlast\n"),
+        *[
+            new_output(
+                "display_data", {mime: text, "text/plain": f"<IPython.core.display.{kind} object>"}
+            )
+            for mime, text, kind in shown
+        ],
+    ]
+    with course.opened(write(tmp_path / "mimes.ipynb", [cell])) as lab:
+        lab.run_all()
+        outputs = lab.outputs()
+    assert differences(request, write(tmp_path / "same.ipynb", [cell]), outputs) == []
+    for place, key in ((1, "text/html"), (2, "text/latex")):
+        other = copy.deepcopy(cell)
+        other.outputs[place].data[key] += " more"
+        path = write(tmp_path / "other.ipynb", [other])
+        assert len(differences(request, path, outputs)) == 1
 
 
 # --- The harness itself -------------------------------------------------------------------
