@@ -15,6 +15,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import tomllib
@@ -93,11 +94,47 @@ def _install(inside: str, extras: list[str]) -> None:
         except (OSError, subprocess.CalledProcessError) as error:
             sys.exit(f"{VENV} cannot be made ({error}); Debian and Ubuntu need python3-venv.")
     say(f"installing the course with its extras {', '.join(extras)}")
-    wanted = ["-c", "constraints.txt", "-e", f".[{','.join(extras)}]"]
-    command = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
-    if subprocess.run(command, cwd=ROOT, check=False).returncode:
-        sys.exit("pip could not install the course, for the reason above. Run the command again.")
+    locked, pins = VENV / "locked.txt", VENV / "pins.txt"
+    hashed, plain = pinned(extras)
+    locked.write_text(hashed, encoding="utf-8")
+    pins.write_text(plain, encoding="utf-8")
+    pip = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    for wanted in (
+        ["--require-hashes", "--no-deps", "-r", str(locked)],
+        ["--no-build-isolation", "-c", str(pins), "-e", f".[{','.join(extras)}]"],
+    ):
+        if subprocess.run([*pip, *wanted], cwd=ROOT, check=False).returncode:
+            sys.exit("pip could not install the course, for the reason above. Try it again.")
     STAMP.write_text(json.dumps({"inputs": _inputs(), "extras": extras}))
+
+
+# What no hash is asked of: which build of it suits (for the CPU, for one CUDA or another) is
+# the index's choice, and each index has hashes of its own. Its version is pinned, as all are.
+BUILDS = ("torch", "triton", "nvidia-", "cuda-")
+
+
+def pinned(extras: Sequence[str]) -> tuple[str, str]:
+    """The lines of constraints.txt with hashes that some extras need, and all without hashes.
+
+    A line names after `# via` what asks for it; so what the extras need is found without pip.
+    """
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    blocks = re.findall(r"^[\w.-]+==.*\n(?:[ \t].*\n)*", text, re.M)
+    asked = {block: re.sub(r"#( via)?|--hash=\S+|\\\n", " ", block).split() for block in blocks}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wanted = [*project["build-system"]["requires"], *project["project"]["dependencies"]]
+    wanted += [line for e in extras for line in project["project"]["optional-dependencies"][e]]
+    needed = {_name(line) for line in wanted}
+    for _ in blocks:  # as long as a chain can be
+        needed |= {_name(block) for block in blocks if needed & {*asked[block][1:]}}
+    hashed = [b for b in blocks if _name(b) in needed and not _name(b).startswith(BUILDS)]
+    return "".join(hashed), "".join(block.split("\n")[0].rstrip("\\ ") + "\n" for block in blocks)
+
+
+def _name(requirement: str) -> str:
+    """The normal form of the name that a requirement begins with."""
+    found = re.match(r"[\w.-]*\w", requirement)
+    return re.sub(r"[-_.]+", "-", found[0] if found else "").lower()
 
 
 def _answers(command: list[str]) -> bool:

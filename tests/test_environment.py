@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,11 @@ REQUIREMENTS = [
     for line in lines
 ]
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
-CONSTRAINTS = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+CONSTRAINTS = [
+    line.rstrip("\\ ")
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    if not line.startswith(" ")  # hashes, and what asks for it
+]
 
 
 def normal(name: str) -> str:
@@ -129,21 +134,40 @@ def test_the_oldest_versions_are_the_ones_that_are_promised() -> None:
 # --- Continuous integration ---------------------------------------------------------------
 
 
-def workflow() -> dict[str, Any]:
-    path = ROOT / ".github" / "workflows" / "ci.yml"
+WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
+
+
+def workflow(path: Path = ROOT / ".github" / "workflows" / "ci.yml") -> dict[str, Any]:
     return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
-def test_actions_are_pinned_by_their_full_hash() -> None:
-    used = [step["uses"] for job in workflow()["jobs"].values() for step in job["steps"]
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_actions_are_pinned_by_their_full_hash(path: Path) -> None:
+    used = [step["uses"] for job in workflow(path)["jobs"].values() for step in job["steps"]
             if "uses" in step]  # fmt: skip
     assert used
     assert all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", use) for use in used)
 
 
-def test_the_workflow_may_only_read() -> None:
-    assert workflow()["permissions"] == {"contents": "read"}
-    assert not any("permissions" in job for job in workflow()["jobs"].values())
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_may_only_read(path: Path) -> None:
+    assert workflow(path)["permissions"] == {"contents": "read"}
+    assert not any("permissions" in job for job in workflow(path)["jobs"].values())
+    assert all("timeout-minutes" in job for job in workflow(path)["jobs"].values())
+
+
+def test_every_python_between_the_oldest_and_the_newest_is_tried() -> None:
+    tried = [str(one) for one in workflow()["jobs"]["test"]["strategy"]["matrix"]["python"]]
+    minors = [Version(one).minor for one in tried]
+    assert minors == [*range(min(minors), max(minors) + 1)] and {12, 13} <= {*minors}
+
+
+def test_known_holes_of_what_is_pinned_are_looked_up() -> None:
+    """Weekly, and when a pin changes: all of constraints.txt, each version as its hash says."""
+    (job,) = workflow(ROOT / ".github" / "workflows" / "advisories.yml")["jobs"].values()
+    (line,) = (step["run"] for step in job["steps"] if "constraints.txt" in step.get("run", ""))
+    assert line.split()[0] == "pip-audit"
+    assert {"--require-hashes", "--disable-pip", "--strict"} <= {*line.split()}
 
 
 def test_the_oldest_python_is_the_one_that_is_promised() -> None:

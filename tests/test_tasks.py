@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 from tools import ROOT, load
 
@@ -44,8 +46,12 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 
 def pips(calls: list[list[str]]) -> list[str]:
-    """The extras that each call of pip installs."""
-    return [command[-1] for command in calls if "install" in command]
+    """What each installation is of; pip is called twice for one, with hashes and without."""
+    installed = [command for command in calls if "install" in command]
+    assert ["--require-hashes" in command for command in installed] == [True, False] * (
+        len(installed) // 2
+    )
+    return [command[-1] for command in installed[1::2]]
 
 
 def test_a_bare_machine_is_set_up_once(
@@ -55,7 +61,7 @@ def test_a_bare_machine_is_set_up_once(
     assert Path(first) == tasks.VENV / INSIDE
     assert calls[1] == ["venv", "True"]
     assert pips(calls) == [".[book,test]"]
-    assert "constraints.txt" in calls[2][calls[2].index("-c") + 1]
+    assert calls[3][calls[3].index("-c") + 1] == str(tasks.VENV / "pins.txt")
     assert "making" in capsys.readouterr().out
     calls.clear()
     assert tasks.python() == first
@@ -117,6 +123,82 @@ def test_a_system_without_venv_is_told_what_to_install(
     monkeypatch.setattr(tasks.venv, "create", create)
     with pytest.raises(SystemExit, match="python3-venv"):
         tasks.python()
+
+
+PINS = """\
+able==1.0 \\
+    --hash=sha256:aa \\
+    --hash=sha256:bb
+    # via gan-course (pyproject.toml)
+baker==2.0 ; python_full_version < '3.12' \\
+    --hash=sha256:cc
+    # via
+    #   able
+    #   elsewhere
+baker==2.1 ; python_full_version >= '3.12' \\
+    --hash=sha256:dd
+    # via
+    #   able
+    #   elsewhere
+cloud==3.0 \\
+    --hash=sha256:ee
+    # via baker
+elsewhere==4.0 \\
+    --hash=sha256:ff
+    # via gan-course (pyproject.toml)
+nvidia-x==6.0 \\
+    --hash=sha256:22
+    # via torch
+setuptools==5.0 \\
+    --hash=sha256:11
+    # via torch
+torch==7.0 \\
+    --hash=sha256:33
+    # via gan-course (pyproject.toml)
+"""
+ASKING = """[build-system]
+requires = ["setuptools>=4"]
+[project]
+dependencies = ["torch>6"]
+[project.optional-dependencies]
+book = ["Able>=1"]
+site = ["elsewhere"]
+"""
+
+
+@pytest.fixture
+def asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "constraints.txt").write_text(PINS, encoding="utf-8")
+    (tmp_path / "pyproject.toml").write_text(ASKING, encoding="utf-8")
+    monkeypatch.setattr(tasks, "ROOT", tmp_path)
+
+
+def test_what_the_extras_need_has_its_hashes_but_for_builds_of_torch(asking: None) -> None:
+    def names(text: str) -> list[str]:
+        return [line.split("==")[0] for line in text.splitlines() if "==" in line.split(";")[0]]
+
+    hashed, plain = tasks.pinned(["book"])
+    assert names(hashed) == ["able", "baker", "baker", "cloud", "setuptools"]
+    assert hashed.startswith(PINS.partition("cloud")[0])
+    assert names(tasks.pinned(["site"])[0]) == [
+        "baker",
+        "baker",
+        "cloud",
+        "elsewhere",
+        "setuptools",
+    ]
+    assert names(plain) == names(PINS) and "hash" not in plain and "\\" not in plain
+    assert "baker==2.0 ; python_full_version < '3.12'\n" in plain
+
+
+def test_every_tested_version_has_its_hashes() -> None:
+    """The whole file can be asked for them: pip install --require-hashes -r constraints.txt."""
+    hashed, plain = tasks.pinned(["book", "test"])
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    blocks = re.split(r"^(?=\w)", text, flags=re.M)[1:]
+    assert len(blocks) == len(plain.splitlines()) > 150
+    assert all(re.search(r"\\\n    --hash=sha256:[0-9a-f]{64}( |$)", b, re.M) for b in blocks)
+    assert re.search(r"^pytest==", hashed, re.M) and not re.search(r"^torch==|^jax==", hashed, re.M)
 
 
 # --- An environment of the user's own ---------------------------------------------------
@@ -246,6 +328,60 @@ def test_quick_leaves_out_what_is_slow(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess().assert_outcomes(passed=3)
 
 
+BROWSER = """
+import os, pytest
+from pathlib import Path
+@pytest.mark.browser
+@pytest.mark.parametrize("path", [Path(name).resolve() for name in ("one.ipynb", "other.ipynb")])
+def test_a_chapter_runs_in_the_browser(path):
+    Path(f"ran-{path.stem}").write_text(os.environ.get("PYTEST_XDIST_WORKER", "alone"))
+"""
+STUB = "import os\ndef chromium(): return os.environ.get('HAS_CHROMIUM') or None\n"
+
+
+@pytest.fixture
+def chapters(pytester: pytest.Pytester) -> pytest.Pytester:
+    """Two chapters, and tests that run them in the browser; the second has a solution besides."""
+    pytester.makeini("[pytest]\nmarkers = slow\n    browser")
+    pytester.makeconftest((ROOT / "conftest.py").read_text(encoding="utf-8"))
+    pytester.makepyfile(test_browser=BROWSER, jupyter_browser=STUB)
+    for name in ("one.ipynb", "other.ipynb", "solution.ipynb"):
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")])
+        nbformat.write(notebook, pytester.path / name)
+    return pytester
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("browser", "options", "cells"),
+    [
+        ("yes", [], ["solution.ipynb"]),
+        ("", [], ["one.ipynb", "other.ipynb", "solution.ipynb"]),
+        ("yes", ["-m", "not browser"], ["one.ipynb", "other.ipynb", "solution.ipynb"]),
+        ("yes", ["-k", "solution or one"], ["solution.ipynb"]),
+    ],
+)
+def test_a_chapter_runs_once_where_there_is_a_browser(
+    browser: str,
+    options: list[str],
+    cells: list[str],
+    chapters: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HAS_CHROMIUM", browser)
+    places = ["test_browser.py", "one.ipynb", "other.ipynb", "solution.ipynb"]
+    told = chapters.runpytest_subprocess("--nbval", "--co", "-q", *options, *places).outlines
+    assert [line.split("::")[0] for line in told if "Cell" in line] == cells
+
+
+@pytest.mark.slow
+def test_chapters_are_divided_among_the_workers(chapters: pytest.Pytester) -> None:
+    chapters.runpytest_subprocess("-n2", "--dist=loadfile", "test_browser.py").assert_outcomes(
+        passed=2
+    )
+    assert {path.read_text() for path in chapters.path.glob("ran-*")} == {"gw0", "gw1"}
+
+
 def test_one_thread_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert tasks.environment()["OMP_NUM_THREADS"] == "1"
@@ -290,7 +426,7 @@ def test_clean_removes_what_was_made_and_no_source(
 
 def test_without_a_command_the_commands_are_listed() -> None:
     done = subprocess.run(
-        [sys.executable, ROOT / "tasks.py"], capture_output=True, text=True, check=True
+        [sys.executable, ROOT / "tasks.py"], capture_output=True, text=True, check=True, timeout=600
     )
     named = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
     assert named[:-1] == list(tasks.COMMANDS)
@@ -313,6 +449,7 @@ def test_an_old_python_gets_one_line() -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=600,
     )
     assert done.returncode == 1
     assert done.stderr == "The GAN course needs Python 3.11 or later; this is 3.8.\n"
@@ -326,6 +463,11 @@ def test_an_old_python_gets_one_line() -> None:
 )
 def test_style_and_types(command: list[str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr
