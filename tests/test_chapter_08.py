@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
+import pandas as pd
+import pytest
 from scipy.stats import wasserstein_distance
-from tools import exercise_tests
+from tools import ROOT, exercise_tests, load
 
 from gan_course.exercises.chapter_08 import CHANGES, Array
+from gan_course.metrics import mean_interval
+
+RUNS = ROOT / "figures" / "runs"
 
 
 def earth_mover(place: Array, p: Array, q: Array) -> float:
@@ -46,6 +52,18 @@ WRONG = [
         "places sorted, volumes not",
         lambda x, p, q: np.abs(np.cumsum(p - q))[:-1] @ np.diff(np.sort(x)),
     ),
+    (
+        "08.3",
+        "whole places only",
+        lambda x, p, q: earth_mover(x.astype(int), p, q),
+        "whole numbers",
+    ),
+    (
+        "08.3",
+        "the chapter's gaps",
+        lambda x, p, q: float(np.abs(np.cumsum((p - q)[np.argsort(x)]))[:2] @ np.array([1.0, 2.0])),
+        "its own length",
+    ),
     ("08.3", "SciPy's distance", lambda x, p, q: wasserstein_distance(x, x, p, q), "by hand"),
     ("08.4", "less the penalty", lambda t, gamma: (t**2 / (2 * gamma), 1)),
     ("08.4", "the slope", lambda t, gamma: (t / gamma, 1)),
@@ -65,3 +83,29 @@ WRONG = [
 ]
 
 test_right_answers, test_wrong_answers, test_stubs = exercise_tests(RIGHT, WRONG)
+
+
+# --- What the chapter quotes --------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_recorded_critics_come_out_again() -> None:
+    script = load("figures/sweeps/leashes.py")
+    notes = [json.loads((RUNS / f"leashes{q}.json").read_text("utf-8")) for q in ("", ".quick")]
+    assert [note["settings"] for note in notes] == [script.SETTINGS, script.QUICK]
+    record = pd.read_csv(RUNS / "leashes.quick.csv")
+    frame = script.measure(script.QUICK)
+    assert list(frame.columns) == list(record.columns)
+    groups = [table.groupby(["contender", "step"]) for table in (frame, record)]
+    for (name, now), (again, then) in zip(*groups, strict=True):
+        assert name == again
+        for measured in ("w1", "value", "slope"):
+            a, b = (mean_interval(rows[measured].to_numpy(), 0.9999) for rows in (now, then))
+            assert a.low <= b.high and b.low <= a.high, (name, measured)
+
+
+def test_the_contenders_generators_begin_alike() -> None:
+    record = pd.read_csv(RUNS / "leashes.csv")
+    starts = record[record["step"] == 0].pivot_table(index="run", columns="contender", values="w1")
+    assert starts.shape == (32, 5)
+    assert np.ptp(starts.to_numpy(), axis=1).max() < 1e-4

@@ -262,8 +262,21 @@ CHAPTERS = {
                 "np.abs(place[:, None] - place) + psi, axis=1",
             ),
             "the dual turned": ("linprog(-earned,", "linprog(earned,"),
-            "the gradient's sign": ("pushed = ways /", "pushed = -ways /"),
-            "the width without b": ("(pushed * b.double()[", "(pushed * a.double()["),
+            "L without ψ": ("(cost - phi[:, None] - psi)).sum()", "(cost - phi[:, None])).sum()"),
+            "Lipschitz with 2": ("A_ub=differences, b_ub=cost", "A_ub=differences, b_ub=2 * cost"),
+            "the gradient's sign": (
+                "torch.autograd.grad(-mean_f, theta)",
+                "torch.autograd.grad(mean_f, theta)",
+            ),
+            "f* hung up upside down": (
+                "(torch.as_tensor(heights) - torch.cdist(x, data_points)).amax",
+                "(torch.as_tensor(heights) + torch.cdist(x, data_points)).amin",
+            ),
+            "heights with ties": ("[0] * n + [-1]", "[0] * n + [0]"),
+            "a cost followed wrongly": (
+                "r_ * sp.log(2 * r_ / (1 + r_)) -",
+                "sp.log(2 * r_ / (1 + r_)) -",
+            ),
             "a penalty without its 1": (
                 "(gradient_norm(f, between) - 1).square()",
                 "gradient_norm(f, between).square()",

@@ -87,6 +87,13 @@ def earth_mover(answer: Callable[[Array, Array, Array], float]) -> None:
         call(answer, place, *outward),
         1.5,
     )
+    uneven = np.array([-1.3, 0.4, 0.45, 2.2])
+    p, q = np.array([0.1, 0.4, 0.2, 0.3]), np.array([0.35, 0.15, 0.4, 0.1])
+    expect(
+        "places need not be whole numbers, nor three: each gap has its own length",
+        call(answer, uneven, p, q),
+        float(np.abs(np.cumsum(p - q))[:-1] @ np.diff(uneven)),
+    )
 
 
 @specification("08.4")
