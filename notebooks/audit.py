@@ -33,7 +33,7 @@ from matplotlib.figure import Figure
 
 import build
 import prose
-from gan_course import checks
+from gan_course import checks, drawings
 from gan_course.checks import NUMBER, Quoted, Record
 
 KINDS = ("decimal", "percentage", "x of y", "a ± b", "count", "other")
@@ -319,7 +319,7 @@ def exchanges(figure: Figure, caption: str) -> Iterator[tuple[str, Callable[[], 
                 partial(exchange_labels, ax, one, other),
             )
         for axis in (ax.xaxis, ax.yaxis):
-            words = checks._words(axis)
+            words = drawings.words(axis)
             if len(words) > 1 and any(re.search("[a-zA-Z]", word) for word in words):
                 yield f"words {words} reversed", partial(reverse_words, ax, axis)
     titled = [ax for ax in figure.axes if ax.get_title()]
@@ -344,7 +344,7 @@ def exchange_labels(ax: Axes, one: Any, other: Any) -> None:
 
 def reverse_words(ax: Axes, axis: Any) -> None:
     """Write the words at the ticks in reverse order."""
-    axis.set_ticks(axis.get_ticklocs(), checks._words(axis)[::-1])
+    axis.set_ticks(axis.get_ticklocs(), drawings.words(axis)[::-1])
 
 
 def exchange_titles(one: Axes, other: Axes) -> None:
