@@ -43,6 +43,8 @@ RIGHT = [
     ("04.4", right_f),
     ("04.4", lambda t: right_f(t) - (t - 1) / 2),  # flat at 1
     ("04.4", lambda t: right_f(t) + 3 * (t - 1)),
+    ("04.4", lambda t: t * torch.log(t) - t * torch.log((1 + t) / 2)),  # no number at infinity
+    ("04.4", lambda t: torch.tensor([right_f(ratio) for ratio in t])),  # in single precision
     ("04.5", 1.65),
     ("04.5", 1.6),
 ]
