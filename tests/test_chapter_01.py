@@ -64,24 +64,6 @@ def nearer(
     return test
 
 
-def linear(
-    less: Callable[[int], int] = lambda n: n - 1, own: float = 1.0, cross: float = 2.0
-) -> Callable[..., Any]:
-    """MMD² with the kernel x·x', with a place for each usual mistake."""
-
-    def within(x: Tensor) -> Tensor:
-        pairs = x.sum(dim=0).square().sum() - own * x.square().sum()
-        return pairs / (len(x) * less(len(x)))
-
-    return lambda x, y: within(x) + within(y) - cross * x.mean(dim=0) @ y.mean(dim=0)
-
-
-def in_place(x: Tensor, y: Tensor) -> Tensor:
-    x -= y.mean(dim=0)
-    y -= y.mean(dim=0)
-    return linear()(x, y)
-
-
 RIGHT = [
     ("01.1", KINDS),
     ("01.2", math.log(100)),
@@ -96,8 +78,6 @@ RIGHT = [
     ("01.6", nearer()),
     ("01.6", lambda *rows: nearer()(*rows).item()),
     ("01.6", lambda *rows: np.float64(nearer()(*rows))),
-    ("01.7", linear()),
-    ("01.7", lambda x, y: float(linear()(x, y))),
 ]
 
 WRONG = [
@@ -161,14 +141,6 @@ WRONG = [
     ("01.6", "by the mean distance", nearer(nearest=lambda d: d.mean(dim=1)), "Smudged copies"),
     ("01.6", "by the farthest", nearer(nearest=lambda d: d.amax(dim=1)), "farthest rows"),
     ("01.6", "always guilty", lambda x, s, u: 1.0, "nearest of each kind"),
-    ("01.7", "the samples are shifted", in_place, "argument number 1 in place"),
-    ("01.7", "a point as its own neighbour", linear(less=lambda n: n, own=0.0), "own neighbour"),
-    ("01.7", "divided by n²", linear(less=lambda n: n), "divided by 49"),
-    ("01.7", "the diagonal left in", linear(own=0.0), r"Σ \|x\|² is missing"),
-    ("01.7", "the cross term once", linear(cross=1.0), "divided by 35"),
-    ("01.7", "the cross term added", linear(cross=-2.0), "Σ x · Σ y has the wrong sign"),
-    ("01.7", "half of it", lambda x, y: linear()(x, y) / 2, "All of it is 0.5 times"),
-    ("01.7", "a number for each coordinate", lambda x, y: x.mean(0) - y.mean(0), "one number"),
 ]
 
 test_right_answers, test_wrong_answers, test_stubs = exercise_tests(RIGHT, WRONG)
