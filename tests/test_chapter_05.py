@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
 from scipy.stats import norm
-from tools import exercise_tests
+from tools import ROOT, exercise_tests, load
 from torch import Tensor
 
 from gan_course.exercises import Wrong, exercise
+from gan_course.metrics import mean_interval
+
+aten = torch.ops.aten
+RUNS = ROOT / "figures" / "runs"
 
 
 def by_hand(a: Tensor) -> Tensor:
@@ -43,14 +50,46 @@ def by_maximum(a: Tensor) -> Tensor:
     return (larger + torch.log1p(torch.exp(-a.abs()))).mean(dim=-1)
 
 
-def with_slope(mix: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Callable[..., Any]:
+def by_relu_and_where(a: Tensor) -> Tensor:
+    larger = (F.relu(-a) - torch.clamp(a, max=0)) / 2
+    rest = torch.log1p(torch.exp(-a.abs()))
+    return torch.where(a > 100, torch.zeros_like(a), larger + rest).sum(-1) / a.shape[-1]
+
+
+def in_two_parts(a: Tensor) -> Tensor:
+    """Run by run, with indices and a stack."""
+    return torch.stack([by_hand(a[run].reshape(1, -1))[0] for run in range(len(a))])
+
+
+def by_cross_entropy(a: Tensor) -> Tensor:
+    """Two classes with the logits 0 and a, always the second."""
+    two = torch.stack([torch.zeros_like(a), a], dim=1)
+    return F.cross_entropy(two, torch.ones_like(a, dtype=torch.long), reduction="none").mean(-1)
+
+
+def by_bce_with_logits(a: Tensor) -> Tensor:
+    right = torch.ones_like(a)
+    return F.binary_cross_entropy_with_logits(a, right, reduction="none").mean(dim=-1)
+
+
+def by_soft_margin(a: Tensor) -> Tensor:
+    return F.soft_margin_loss(a, torch.ones_like(a), reduction="none").mean(dim=-1)
+
+
+def by_logsumexp(a: Tensor) -> Tensor:
+    return torch.logsumexp(torch.stack([torch.zeros_like(a), -a]), dim=0).mean(dim=-1)
+
+
+def with_slope(
+    mix: Callable[[Tensor, Tensor, Tensor], Tensor], graph: bool = True
+) -> Callable[..., Any]:
     """An answer to 05.4 from f(r), r and f′(r)."""
 
     def answer(f: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         def cost(a: Tensor) -> Tensor:
-            r = a.exp().detach().requires_grad_()
-            (slope,) = torch.autograd.grad(f(r).sum(), r)
-            return mix(f(r), r, slope).detach()
+            r = a.exp()
+            (slope,) = torch.autograd.grad(f(r).sum(), r, create_graph=graph, retain_graph=True)
+            return mix(f(r), r, slope)
 
         return cost
 
@@ -58,6 +97,48 @@ def with_slope(mix: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Callable[...,
 
 
 by_autograd = with_slope(lambda f, r, s: f - r * s)
+
+
+def of_r_alone(f: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The slope f′ by torch.func, at r = e^a."""
+
+    def cost(a: Tensor) -> Tensor:
+        r = a.exp()
+        return f(r) - r * torch.func.grad(lambda r: f(r).sum())(r)
+
+    return cost
+
+
+def without_a_slope(f: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The right value; nothing that a generator could learn from."""
+
+    def cost(a: Tensor) -> Tensor:
+        r = a.exp().detach().requires_grad_()
+        (slope,) = torch.autograd.grad(f(r).sum(), r)
+        return (f(r) - r * slope).detach()
+
+    return cost
+
+
+def of_r_detached(f: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """It has a slope in an r that nobody knows of."""
+
+    def cost(a: Tensor) -> Tensor:
+        r = a.exp().detach().requires_grad_()
+        (slope,) = torch.autograd.grad(f(r).sum(), r, create_graph=True)
+        return f(r) - r * slope
+
+    return cost
+
+
+def with_half_the_slope(f: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The right value; half of its slope is cut off."""
+
+    def cost(a: Tensor) -> Tensor:
+        right = by_autograd(f)(a)
+        return (right + right.detach()) / 2
+
+    return cost
 
 
 def by_func(f: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -75,8 +156,11 @@ RIGHT = [
     ("05.2", lambda a: F.softplus(-a) - F.softplus(a)),
     ("05.3", by_hand),
     ("05.3", by_maximum),
+    ("05.3", by_relu_and_where),
+    ("05.3", in_two_parts),
     ("05.4", by_autograd),
     ("05.4", by_func),
+    ("05.4", of_r_alone),
     ("05.5", 2.33),
     ("05.5", norm.isf(0.01)),
 ]
@@ -123,6 +207,16 @@ WRONG = [
         lambda a: torch.logaddexp(torch.zeros_like(a), -a).mean(dim=-1),
         "by logaddexp",
     ),
+    ("05.3", "cross_entropy", by_cross_entropy, "by log_softmax"),
+    ("05.3", "cross_entropy with logits", by_bce_with_logits, "ready-made"),
+    ("05.3", "the module", lambda a: torch.nn.Softplus()(-a).mean(dim=-1), "by softplus"),
+    ("05.3", "soft margin", by_soft_margin, "by soft_margin_loss"),
+    ("05.3", "softplus by the back door", lambda a: aten.softplus(-a).mean(dim=-1), "by softplus"),
+    ("05.3", "logsumexp", by_logsumexp, "by logsumexp"),
+    ("05.4", "right, no slope", without_a_slope, "no slope in a"),
+    ("05.4", "right, the slope of another r", of_r_detached, "no slope in a"),
+    ("05.4", "f′ a constant", with_slope(lambda f, r, s: f - r * s, graph=False), "create_graph"),
+    ("05.4", "half of the slope", with_half_the_slope, "is not −r²"),
     ("05.4", "f itself", lambda f: lambda a: f(a.exp()), "f\\(r\\) itself"),
     ("05.4", "the slope without r", with_slope(lambda f, r, s: f - s), "multiplied by r"),
     ("05.4", "added", with_slope(lambda f, r, s: f + r * s), "not added"),
@@ -154,3 +248,46 @@ def test_half_of_the_gradient_both_sides() -> None:
         with pytest.raises(Wrong):
             exercise("05.5", norm.isf(0.01) + off)
     assert math.isclose(norm.isf(0.01), 2.326, abs_tol=1e-3)
+
+
+# --- What the chapter quotes --------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_recorded_games_come_out_again() -> None:
+    script = load("figures/sweeps/head_start.py")
+    notes = [json.loads((RUNS / f"head_start{q}.json").read_text("utf-8")) for q in ("", ".quick")]
+    assert [note["settings"] for note in notes] == [script.SETTINGS, script.QUICK]
+    record = pd.read_csv(RUNS / "head_start.quick.csv")
+    frame = script.measure(script.QUICK)
+    assert list(frame.columns) == list(record.columns)
+    for (_, now), (name, then) in zip(frame.groupby("cell"), record.groupby("cell"), strict=True):
+        for column in ("js 25", "logit 0", "logit 25"):
+            a, b = (mean_interval(rows[column], 0.9999) for rows in (now, then))
+            assert a.low < b.high and b.low < a.high, (name, column)
+
+
+def test_the_two_costs_are_pairs() -> None:
+    """Both begin at the same JS and with the same D, run by run."""
+    record = pd.read_csv(RUNS / "head_start.csv")
+    for _, game in record.groupby(["optimiser", "rate", "start"]):
+        for column in ("js 0", "logit 0"):
+            pairs = game.pivot_table(index="run", columns="loss", values=column)
+            assert pairs.shape == (32, 2)
+            assert np.ptp(pairs.to_numpy(), axis=1).max() < 1e-5
+
+
+@pytest.mark.parametrize("optimiser", ["SGD", "SGD, equal norm"])
+def test_a_step_of_equal_norm_does_not_hear_how_loud_a_cost_is(optimiser: str) -> None:
+    script = load("figures/sweeps/head_start.py")
+    moved = []
+    for factor in (1, 1_000):
+        game = script.Game("minimax", optimiser, 1e-4, 3, 16)
+        cost = game.cost
+        game.cost = lambda real, fake, cost=cost, factor=factor: factor * cost(real, fake)
+        before = [p.detach().clone() for p in game.G.parameters()]
+        game.generator_step()
+        moved.append([p.detach() - b for p, b in zip(game.G.parameters(), before, strict=True)])
+    one, other = (torch.cat([m.flatten() for m in part]) for part in moved)
+    same = torch.allclose(one, other, rtol=1e-2, atol=1e-7)
+    assert same == (optimiser == "SGD, equal norm")

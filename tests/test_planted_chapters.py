@@ -165,6 +165,159 @@ CHAPTERS = {
             "the slope of D, not of its logit": ("D.logit(here).sum()", "D(here).sum()"),
         },
         also=("Sixteen strangers",),
+    "04": Chapter(
+        {
+            "KL without its p": (
+                "return (log_p.exp() * (log_p - log_q)).sum() * dx",
+                "return (log_q.exp() * (log_p - log_q)).sum() * dx",
+            ),
+            "the reverse is the forward": (
+                "return kl_by_hand(log_q, log_p)",
+                "return kl_by_hand(log_p, log_q)",
+            ),
+            "JS twice": (
+                "return (kl_by_hand(log_p, log_m) + kl_by_hand(log_q, log_m)) / 2",
+                "return kl_by_hand(log_p, log_m) + kl_by_hand(log_q, log_m)",
+            ),
+            "a mixture without its ½": (
+                "log_m = torch.logaddexp(log_p, log_q) - log2\n    return (kl",
+                "log_m = torch.logaddexp(log_p, log_q)\n    return (kl",
+            ),
+            "a detour's second half forgotten": (
+                "distance(start, end) - distance(start, stop) - distance(stop, end)",
+                "distance(start, end) - distance(start, stop)",
+            ),
+            "half of the coin's uncertainty": (
+                "-(odds * odds.log2() + (1 - odds) * (1 - odds).log2())",
+                "-(odds * odds.log2())",
+            ),
+            "what the stronger D loses on fakes, turned": (
+                "(F.logsigmoid(-a) - F.logsigmoid(-3 * a))",
+                "(F.logsigmoid(-3 * a) - F.logsigmoid(-a))",
+            ),
+            "J_D without its ½": ("J_D = -V / 2", "J_D = -V"),
+            "fresh samples that are its own": (
+                "torch.stack([js_bound(D, *own), js_bound(D, *fresh)])",
+                "torch.stack([js_bound(D, *own), js_bound(D, *own)])",
+            ),
+            "own and fresh exchanged": (
+                "torch.stack([js_bound(D, *own), js_bound(D, *fresh)])",
+                "torch.stack([js_bound(D, *fresh), js_bound(D, *own)])",
+            ),
+            "the control is the treatment: two fits, one divergence": (
+                "mean, std, left_by_reverse = fit(reverse_kl, mean=1.0)",
+                "mean, std, left_by_reverse = fit(kl_by_hand, mean=1.0)",
+            ),
+            "f-GAN's conjugate is T itself": ("* (T.exp() - 1)).sum()", "* T).sum()"),
+            "f-GAN trained the other way": (
+                "(T(fake).exp() - 1 - T(real))",
+                "(T(real).exp() - 1 - T(fake))",
+            ),
+            "inventing and missing exchanged": (
+                "right.plot(t, t * f(1 / t), style, color=color)",
+                "right.plot(t, f(t), style, color=color)",
+            ),
+            "names of JS and W1 exchanged": (
+                'ax.plot(lengths, of_js, color=JUDGE, label="JS")\nax.plot(lengths, of_w1,',
+                'ax.plot(lengths, of_w1, color=JUDGE, label="JS")\nax.plot(lengths, of_js,',
+            ),
+            "F.kl_div's arguments turned": (
+                "F.kl_div(Q.log(), P, reduction",
+                "F.kl_div(P.log(), Q, reduction",
+            ),
+            "a landscape in the wrong units": ("sum(dim=-1) * 0.1\n", "sum(dim=-1) * 0.2\n"),
+        },
+        also=("Two best answers", "Kullback", "Two directions", "Jensen", "What the game"),
+    ),
+    "05": Chapter(
+        {
+            "the optimal logit turned": (
+                "return ((x - theta) ** 2 - x**2) / 2",
+                "return (x**2 - (x - theta) ** 2) / 2",
+            ),
+            "panels of the pupils under another's name": (
+                "ax.set(title=loss, xlabel",
+                "ax.set(title=COSTS[::-1][COSTS.index(loss)], xlabel",
+            ),
+            "minimax by hand is non-saturating": (
+                "by_hand = [torch.log(1 - D), -torch.log(D), -D / (1 - D)]",
+                "by_hand = [-torch.log(D), torch.log(1 - D), -D / (1 - D)]",
+            ),
+            "the odds upside down": (
+                "(-D, -(1 - D), -D / (1 - D))",
+                "(-D, -(1 - D), -(1 - D) / D)",
+            ),
+            "the sigmoid's slope without 1 − D": (
+                "in_D[loss] * D * (1 - D), slope(loss, a)",
+                "in_D[loss] * D, slope(loss, a)",
+            ),
+            "heard: minimax and non-saturating exchanged": (
+                "slope(loss, a_there[shown_run, some]).abs() for",
+                "slope(loss, -a_there[shown_run, some]).abs() for",
+            ),
+            "the advice turned round": (
+                "(advice,) = torch.autograd.grad(a_there.sum(), x, retain_graph=True)",
+                "(advice,) = torch.autograd.grad(-a_there.sum(), x, retain_graph=True)",
+            ),
+            "the untrained D is the trained one": (
+                "(ignorant,) = torch.autograd.grad(untrained(x).sum(), x)",
+                "(ignorant,) = torch.autograd.grad(plane.logits(x).sum(), x)",
+            ),
+            "the forger has been told the way": (
+                "to_circle = places / radius * (1 - radius)",
+                "to_circle = to_nearest",
+            ),
+            "JS in place of twice JS": (
+                "f_2JS = r * sp.log(r) - (1 + r) * sp.log(1 + r)",
+                "f_2JS = (r * sp.log(r) - (1 + r) * sp.log(1 + r)) / 2",
+            ),
+            "the rule's minus": ("(f - r * sp.diff(f, r))", "(f + r * sp.diff(f, r))"),
+            "the slope of f without r": ("(f - r * sp.diff(f, r))", "(f - sp.diff(f, r))"),
+            "a quarter of D in words only": ("(at_8 / 4).sigmoid()", "(at_8 / 1).sigmoid()"),
+            "shares that are not of the batch": (
+                "return pulls / pulls.sum()",
+                "return pulls / pulls.max()",
+            ),
+            "weights in a batch without their half": (
+                "return torch.exp(optimal_logit(z + theta, theta)).mean(dim=1)",
+                "return torch.exp(optimal_logit(z + theta, theta) / 2).mean(dim=1)",
+            ),
+            "samples without their square root": ("/ 256).sqrt() / mean", "/ 256) / mean"),
+            "the optimal D in its place is the trained one": (
+                "best = measure(lambda x: optimal_logit(x, stands_at).squeeze(-1))",
+                "best = measure(teacher.logits)",
+            ),
+            "larger logits are smaller": ("for s in (1, 1.1)]", "for s in (1, 0.9)]"),
+            "noise above, strength below": (
+                "rows = (strength[:, j, i], noise[:, j, i] / strength[:, j, i])",
+                "rows = (noise[:, j, i] / strength[:, j, i], strength[:, j, i])",
+            ),
+            "the short memory is the usual one": (
+                "adam(loss, 8.0, betas=(0.9, 0.9))",
+                "adam(loss, 8.0, betas=(0.9, 0.999))",
+            ),
+            "the small threshold is the usual one": (
+                "adam(loss, 12.0, eps=1e-16)",
+                "adam(loss, 12.0, eps=1e-8)",
+            ),
+            "the lead taken the other way": (
+                "return mean_interval(behind - ahead_of)",
+                "return mean_interval(ahead_of - behind)",
+            ),
+            "D ahead and together exchanged": (
+                '("D is far ahead" if start == "D ahead" else "they begin together")',
+                '("D is far ahead" if start != "D ahead" else "they begin together")',
+            ),
+            "an epsilon outside the log": (
+                "return -torch.log(torch.sigmoid(a) + 1e-8)",
+                "return -torch.log(torch.sigmoid(a)) + 1e-8",
+            ),
+            "even and mixed exchanged": (
+                "both = torch.stack([even, mixed])",
+                "both = torch.stack([mixed, even])",
+            ),
+        },
+        also=("Three pupils", "Three costs", "The slope", "What saturates", "Which way"),
     ),
     "06": Chapter(
         {

@@ -24,8 +24,6 @@ CHAPTERS = [path.stem[:2] for path in wrong_answers.build.sources()]
 #: Mutants that are right answers, too, and why.
 EQUIVALENT = {
     ("01.6", "near < far: LtE"): "two distances of these points are never equal",
-    ("05.4", "(f(r) - r * slope_of_f).detach()"): "the same numbers, with their graph",
-    ("05.4", "torch.exp(a).detach()"): "the logits that it is fed have no graph",
     ("06.2", "return x ** 2 + y ** 2 - eta * x * y: negative"): "it is conserved as well",
 }
 #: Hints that say no more than that the answer is wrong.

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan_course.exercises import Open, Wrong, call, expect, number, several, specification
 
@@ -46,28 +46,27 @@ def reverse_kl_cost(answer: Callable[[Tensor], Tensor]) -> None:
     )
 
 
-#: What 05.3 is about, under the names PyTorch calls it by.
-READY_MADE = {
-    "softplus",
-    "logsigmoid",
-    "log_sigmoid",
-    "logaddexp",
-    "logsumexp",
-    "log_softmax",
-    "binary_cross_entropy_with_logits",
-    "soft_margin_loss",
-}
+#: What 05.3 may be made of, under the names PyTorch's dispatcher calls it by: arithmetic,
+#: comparison, making and shaping. All else is a ready-made loss or a part of one.
+ALLOWED = """
+exp log1p log sigmoid abs neg sign add sub rsub mul div mean sum maximum minimum max min amax amin
+clamp clamp_min clamp_max relu where gt ge lt le eq ne all any local_scalar_dense logical_and
+logical_or logical_not bitwise_and bitwise_or bitwise_not zeros zeros_like ones ones_like full
+full_like new_zeros empty empty_like fill zero scalar_tensor lift_fresh copy clone detach alias
+to_copy view unsafe_view reshape expand unsqueeze squeeze select slice transpose permute t cat
+stack unbind split
+"""
 
 
-class _Names(TorchFunctionMode):
-    """Notes the names of all PyTorch functions that are called meanwhile."""
+class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes what PyTorch really computes meanwhile, by whichever function it was called."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.names: set[str] = set()
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.names.add(getattr(func, "__name__", ""))
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.add(func.overloadpacket.__name__.strip("_"))
         return func(*args, **(kwargs or {}))
 
 
@@ -85,10 +84,14 @@ def non_saturating(answer: Callable[[Tensor], Tensor]) -> None:
         call(answer, logits),
         F.softplus(-logits).mean(-1),
     )
-    with _Names() as used:
-        call(answer, logits)
-    if ready := sorted(used.names & READY_MADE):
-        raise Wrong(f"right, but by {ready[0]}, which was to be written: use exp, log1p and abs")
+    with _Operations() as used:
+        answer(logits.clone())
+    if ready := sorted(used.names - set(ALLOWED.split())):
+        raise Wrong(
+            f"right, but by {ready[0].removesuffix('_forward')}, a ready-made loss or a part of "
+            "one, which knows already where log(1 + e^(−a)) runs out: write it from exp, log1p "
+            "and abs, to see it yourself"
+        )
     # One logit a run, so that no other logit hides an error; 0 is the corner of max(−a, 0).
     a = torch.tensor([-1e4, -200.0, -60.0, -30.0, -20.0, -1.0, 0.0, 1.0, 20.0, 200.0, 1e4])
     leaf = a.unsqueeze(-1).requires_grad_()
@@ -114,20 +117,22 @@ def non_saturating(answer: Callable[[Tensor], Tensor]) -> None:
 
 @specification("05.4")
 def cost_that_follows(answer: Callable[..., Any]) -> None:
-    """c(a) = f(r) − r f′(r) with r = e^a, for any f."""
+    """c(a) = f(r) − r f′(r) with r = e^a, for any f; G learns from its slope, −r² f″(r)."""
     a = torch.linspace(-2, 2, 9, dtype=torch.float64)
     r = torch.exp(a)
-    families: dict[str, tuple[Callable[[Tensor], Tensor], Tensor, Tensor]] = {
-        "(r − 1)²": (lambda t: (t - 1) ** 2, (r - 1) ** 2, 2 * (r - 1)),
-        "r log r": (lambda t: t * torch.log(t), r * a, a + 1),
-        "−log r": (lambda t: -torch.log(t), -a, -1 / r),
+    # f, and f, f′, f″ at r
+    families: dict[str, tuple[Callable[[Tensor], Tensor], Tensor, Tensor, Tensor]] = {
+        "(r − 1)²": (lambda t: (t - 1) ** 2, (r - 1) ** 2, 2 * (r - 1), 2 * torch.ones_like(r)),
+        "r log r": (lambda t: t * torch.log(t), r * a, a + 1, 1 / r),
+        "−log r": (lambda t: -torch.log(t), -a, -1 / r, 1 / r**2),
     }
-    for name, (f, f_there, slope) in families.items():
+    for name, (f, f_there, slope, bend) in families.items():
         cost = call(answer, f)
         if not callable(cost):
             raise Wrong(f"return a function of the logits, not {cost!r}")
-        found = call(cost, a)
-        expect(f"f = {name}: one cost for each logit", torch.as_tensor(found).shape, a.shape)
+        leaf = a.clone().requires_grad_()
+        found = torch.as_tensor(call(cost, leaf))
+        expect(f"f = {name}: one cost for each logit", found.shape, a.shape)
         for mistake, hint in (
             (f_there, "that is f(r) itself: take off r f′(r)"),
             (f_there - slope, "the slope f′(r) has to be multiplied by r"),
@@ -137,6 +142,27 @@ def cost_that_follows(answer: Callable[..., Any]) -> None:
             if not torch.allclose(mistake, f_there - r * slope) and _agree(found, mistake):
                 raise Wrong(f"f = {name}: {hint}")
         expect(f"f = {name}: not f(r) − r f′(r) with r = e^a", found, f_there - r * slope)
+        _learns_from(found, leaf, name, -(r**2) * bend, r)
+
+
+def _learns_from(found: Tensor, leaf: Tensor, name: str, expected: Tensor, r: Tensor) -> None:
+    """Whether the slope that a right cost hands to the logits is right, too."""
+    found_slope = None
+    if found.requires_grad:
+        (found_slope,) = torch.autograd.grad(found.sum(), leaf, allow_unused=True)
+    if found_slope is None:
+        raise Wrong(
+            f"f = {name}: the value is right, but it has no slope in a, and G learns from nothing "
+            "else: leave out the detach() between a and the cost"
+        )
+    if _agree(found_slope, torch.zeros_like(r)):
+        raise Wrong(
+            f"f = {name}: the value is right, but its slope in a is 0: f′(r) is a constant to "
+            "autograd. Let it keep the graph of f′: create_graph=True, or torch.func.grad"
+        )
+    expect(
+        f"f = {name}: the value is right, its slope in a is not −r² f″(r)", found_slope, expected
+    )
 
 
 def _agree(found: object, other: Tensor) -> bool:
