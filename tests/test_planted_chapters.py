@@ -165,6 +165,7 @@ CHAPTERS = {
             "the slope of D, not of its logit": ("D.logit(here).sum()", "D(here).sum()"),
         },
         also=("Sixteen strangers",),
+    ),
     "04": Chapter(
         {
             "KL without its p": (
@@ -212,10 +213,6 @@ CHAPTERS = {
             "f-GAN trained the other way": (
                 "(T(fake).exp() - 1 - T(real))",
                 "(T(real).exp() - 1 - T(fake))",
-            ),
-            "inventing and missing exchanged": (
-                "right.plot(t, t * f(1 / t), style, color=color)",
-                "right.plot(t, f(t), style, color=color)",
             ),
             "names of JS and W1 exchanged": (
                 'ax.plot(lengths, of_js, color=JUDGE, label="JS")\nax.plot(lengths, of_w1,',
@@ -305,8 +302,8 @@ CHAPTERS = {
                 "return mean_interval(ahead_of - behind)",
             ),
             "D ahead and together exchanged": (
-                '("D is far ahead" if start == "D ahead" else "they begin together")',
-                '("D is far ahead" if start != "D ahead" else "they begin together")',
+                '{"D ahead": "D is far ahead", "together": "they begin together"}',
+                '{"together": "D is far ahead", "D ahead": "they begin together"}',
             ),
             "an epsilon outside the log": (
                 "return -torch.log(torch.sigmoid(a) + 1e-8)",
