@@ -332,7 +332,9 @@ BROWSER = """
 import os, pytest
 from pathlib import Path
 @pytest.mark.browser
-@pytest.mark.parametrize("path", [Path(name).resolve() for name in ("one.ipynb", "other.ipynb")])
+@pytest.mark.parametrize(
+    "path", [Path(f"{name}.ipynb").resolve() for name in ("one", "other")], ids=lambda p: p.stem
+)
 def test_a_chapter_runs_in_the_browser(path):
     Path(f"ran-{path.stem}").write_text(os.environ.get("PYTEST_XDIST_WORKER", "alone"))
 """
