@@ -96,7 +96,7 @@ WRONG = [
 
 test_right_answers, test_wrong_answers, test_stubs = exercise_tests(RIGHT, WRONG)
 
-PARTS = ["digits"]
+PARTS = ["digits", "few", "stacked", "glyphs"]
 
 
 @pytest.mark.slow

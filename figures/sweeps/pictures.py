@@ -57,7 +57,7 @@ RECIPE: dict[str, Any] = {
 SETTINGS: dict[str, dict[str, Any]] = {
     "digits": {"runs": 8, "steps": [125, 250, 500, 1_000], "samples": 500},
     "few": {"runs": 8, "steps": [250, 500, 1_000, 1_500], "samples": 500, "pictures": 100},
-    "stacked": {"runs": 8, "steps": [500, 1_000, 2_000, 4_000], "samples": 26_000},
+    "stacked": {"runs": 8, "steps": [250, 500, 1_000, 1_500], "samples": 26_000},
     "glyphs": {"runs": 8, "steps": [250, 500, 1_000], "samples": 2_160},
 }
 QUICK: dict[str, dict[str, Any]] = {
