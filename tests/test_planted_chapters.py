@@ -423,10 +423,6 @@ CHAPTERS = {
                 "(torch.as_tensor(heights) + torch.cdist(x, data_points)).amin",
             ),
             "heights with ties": ("[0] * n + [-1]", "[0] * n + [0]"),
-            "a cost followed wrongly": (
-                "r_ * sp.log(2 * r_ / (1 + r_)) -",
-                "sp.log(2 * r_ / (1 + r_)) -",
-            ),
             "a penalty without its 1": (
                 "(gradient_norm(f, between) - 1).square()",
                 "gradient_norm(f, between).square()",
@@ -456,7 +452,8 @@ CHAPTERS = {
                 "[here] * 3, says[index]",
                 "[here] * 3, says[index - 1]",
             ),
-        }
+        },
+        also=("Side by side",),  # names the steps of the widget's critics
     ),
     "09": Chapter(
         {
