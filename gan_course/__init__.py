@@ -11,6 +11,7 @@ module             what it holds                                               c
 ``penalties``      R1, R2, WGAN-GP                                             02
 ``networks``       ``mlp``, and ``Ensemble``: many copies as one program       02
 ``convolutional``  DCGAN and a residual pair, for pictures of any size         09
+``conditional``    networks that are told a class                              10
 ``augmentation``   pictures changed at random before D looks                   09
 ``training``       Algorithm 1: ``Settings``, ``Trainer``, ``History``         02
 ``dynamics``       games as vector fields, eigenvalues; a GAN's Jacobian       06

@@ -1,0 +1,87 @@
+"""Chapter 10's exercises know right answers from plausible wrong ones."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from tools import exercise_tests
+from torch import Tensor
+
+from gan_course.exercises.chapter_10 import VERDICTS
+
+
+def deaf(K: int) -> float:
+    right = math.log(2 * K / (K + 1)) + math.log(2 / (K + 1)) / K
+    return (right + (1 - 1 / K) * math.log(2)) / 2
+
+
+def folded(m: float) -> float:
+    return math.sqrt(2 / math.pi) * math.exp(-(m**2) / 2) + m * math.erf(m / math.sqrt(2))
+
+
+def information(joint: Tensor) -> Tensor:
+    return (joint * (joint / (joint.sum(1, keepdim=True) * joint.sum(0))).log()).sum()
+
+
+def entropy(joint: Tensor) -> Tensor:
+    return torch.special.entr(joint.sum(dim=1)).sum()
+
+
+def of_q(joint: Tensor, Q: Tensor) -> Tensor:
+    return (joint * Q.log()).sum()
+
+
+def both(joint: Tensor, Q: Tensor) -> tuple[Tensor, Tensor]:
+    bound = entropy(joint) + of_q(joint, Q)
+    return bound, information(joint) - bound
+
+
+RIGHT = [
+    ("10.1", VERDICTS),
+    ("10.2", deaf),
+    ("10.3", lambda phi, y, v, w, b: (phi * (v[y] + w)).sum(dim=1) + b),
+    ("10.4", folded),
+    ("10.5", both),
+]
+
+WRONG = [
+    ("10.1", "one picture a class is a perfect game", VERDICTS | {"one a class": (True,) * 3}),
+    ("10.1", "deaf is accurate", VERDICTS | {"deaf": (True, True, False)}, "asked for"),
+    ("10.1", "deaf wins the game", VERDICTS | {"deaf": (False, True, True)}, "each class"),
+    ("10.1", "next class is seen", VERDICTS | {"next class": (False, False, False)}, "mixture"),
+    ("10.1", "one word", VERDICTS | {"deaf": True}, "three answers"),
+    ("10.1", "one missing", {"perfect": (True, True, True)}),
+    ("10.2", "the limit", lambda K: math.log(2)),
+    ("10.2", "nothing", lambda K: 0.0),
+    ("10.2", "no factor ½", lambda K: 2 * deaf(K)),
+    ("10.2", "q alone forgotten", lambda K: deaf(K) - (1 - 1 / K) * math.log(2) / 2),
+    ("10.2", "the share that is wrong", lambda K: (1 - 1 / K) * math.log(2)),
+    ("10.2", "KL", math.log),
+    ("10.3", "ψ forgotten", lambda phi, y, v, w, b: (phi * v[y]).sum(dim=1)),
+    ("10.3", "no bias", lambda phi, y, v, w, b: (phi * (v[y] + w)).sum(dim=1)),
+    ("10.3", "not summed", lambda phi, y, v, w, b: phi * v[y] + (phi @ w + b)[:, None]),
+    ("10.3", "the first rows", lambda phi, y, v, w, b: phi @ v[0] + phi @ w + b),
+    ("10.3", "all classes", lambda phi, y, v, w, b: (phi @ v.T).sum(dim=1) + phi @ w + b),
+    ("10.3", "every class", lambda phi, y, v, w, b: (phi @ v.T)[:, y] + phi @ w + b),
+    ("10.3", "the class as a number", lambda phi, y, v, w, b: y * (phi @ v[1]) + phi @ w + b),
+    ("10.4", "the data's", lambda m: m),
+    ("10.4", "of one class's own half", lambda m: m + math.exp(-(m**2) / 2) / math.sqrt(math.tau)),
+    ("10.4", "the half not normalised", lambda m: folded(m) / 2),
+    ("10.4", "λ = 1's", lambda m: folded(m) + 0.22),
+    ("10.4", "root mean square", lambda m: math.sqrt(1 + m**2)),
+    ("10.5", "no entropy", lambda j, Q: (of_q(j, Q), information(j) - of_q(j, Q))),
+    ("10.5", "entropy with the wrong sign", lambda j, Q: (of_q(j, Q) - entropy(j), both(j, Q)[1])),
+    ("10.5", "mean over codes alike", lambda j, Q: (Q.log().mean() + entropy(j), both(j, Q)[1])),
+    ("10.5", "the gap's sign", lambda j, Q: (both(j, Q)[0], -both(j, Q)[1]), "missing"),
+    (
+        "10.5",
+        "KL the other way",
+        lambda j, Q: (both(j, Q)[0], (j.sum(0) * Q * (Q * j.sum(0) / j).log()).sum()),
+        "missing",
+    ),
+    ("10.5", "information in place of the bound", lambda j, Q: (information(j), 0.0)),
+    ("10.5", "the bound alone", lambda j, Q: both(j, Q)[0], "two numbers"),
+]
+
+test_right_answers, test_wrong_answers, test_stubs = exercise_tests(RIGHT, WRONG)

@@ -1,0 +1,128 @@
+"""Networks with labels: each is what its formula says, one by one and many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gan_course.conditional import Auxiliary, Concatenated, Normalised, Projection, one_hot
+from gan_course.distributions import Labelled
+from gan_course.networks import Ensemble
+from gan_course.training import Settings, Trainer
+
+KINDS: dict[str, Callable[[], nn.Module]] = {
+    "concatenation": lambda: Concatenated(2, 3, 4, width=8),
+    "normalisation": lambda: Normalised(2, 3, 4, width=8),
+    "projection": lambda: Projection(2, 4, width=8),
+}
+
+
+@pytest.fixture
+def x() -> Tensor:
+    return torch.randn(6, 2, generator=torch.Generator().manual_seed(0))
+
+
+LABEL = torch.tensor([0, 3, 3, 1, 2, 0])
+
+
+def test_a_one_stands_at_the_label():
+    assert one_hot(torch.tensor([2, 0]), 3).tolist() == [[0, 0, 1], [1, 0, 0]]
+
+
+@pytest.mark.parametrize("label", [torch.tensor([0.0, 1.0]), [0, 1]])
+def test_labels_are_whole_numbers(label: object):
+    with pytest.raises(ValueError, match="label = .*whole numbers"):
+        one_hot(label, 3)  # type: ignore[arg-type]
+
+
+def test_concatenation_is_a_perceptron_of_both(x: Tensor):
+    network = Concatenated(2, 3, 4, width=8)
+    by_hand = network.network(torch.cat([x, torch.eye(4)[LABEL]], dim=1))
+    torch.testing.assert_close(network(x, LABEL), by_hand)
+
+
+def test_projection_is_its_formula(x: Tensor):
+    network = Projection(2, 4, width=8)
+    phi = network.phi(x)
+    for row, label, found in zip(phi, LABEL, network(x, LABEL), strict=True):
+        torch.testing.assert_close(found, (network.v[label] @ row).view(1) + network.psi(row))
+
+
+def test_the_projection_is_on_the_last_hidden_layer():
+    network = Projection(2, 4, width=8, depth=3)
+    assert network.v.shape == (4, 8)
+    assert [type(part).__name__ for part in network.phi] == ["Linear", "LeakyReLU"] * 3
+
+
+def test_normalisation_gives_each_class_its_own_scale_and_shift(x: Tensor):
+    network = Normalised(2, 3, 4, width=8, depth=1)
+    hidden = network.layers[0](x)
+    hidden = (hidden - hidden.mean(dim=0)) / (hidden.var(dim=0, correction=0) + 1e-5).sqrt()
+    gain, bias = network.gains[0][LABEL], network.biases[0][LABEL]
+    by_hand = network.head((hidden * gain + bias).relu())
+    torch.testing.assert_close(network(x, LABEL), by_hand)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_label_makes_another_output(kind: str, x: Tensor):
+    network = KINDS[kind]().eval()
+    found = [network(x, torch.full((6,), label)) for label in range(4)]
+    assert all(not torch.allclose(found[0], other) for other in found[1:])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_are_each_by_itself(kind: str, x: Tensor):
+    many = Ensemble(KINDS[kind], 3)
+    labels = torch.stack([LABEL, LABEL.flip(0), LABEL])
+    members = [many.member(run) for run in range(3)]
+    found = many(x.expand(3, -1, -1), labels)
+    for member, label, row in zip(members, labels, found, strict=True):
+        torch.testing.assert_close(member(x, label), row)
+
+
+def test_an_auxiliary_has_a_logit_and_the_classes(x: Tensor):
+    assert Auxiliary(2, 4, width=8)(x).shape == (6, 5)
+
+
+def pair(projects: bool) -> tuple[Ensemble, Ensemble]:
+    torch.manual_seed(0)
+    judge = partial(Projection, 2, 2) if projects else partial(Concatenated, 2, 1, 2)
+    G = Ensemble(lambda: Concatenated(2, 2, 2, width=16), 2)
+    return G, Ensemble(lambda: judge(width=16), 2)
+
+
+@pytest.mark.parametrize("projects", [False, True])
+def test_a_trainer_makes_what_is_asked_for(projects: bool):
+    random = torch.Generator().manual_seed(0)
+    label = torch.arange(400) % 2
+    data = torch.randn(400, 2, generator=random) + 3 * (2.0 * label.unsqueeze(1) - 1)
+    settings = Settings(batch=64, discriminator_rate=3e-3, generator_rate=3e-3)
+    trainer = Trainer(
+        *pair(projects), Labelled(data, label), settings=settings, seed=0, device="cpu"
+    )
+    trainer.train(300)
+    made = [trainer.sample(200, label=torch.full((200,), y)).mean(dim=(1, 2)) for y in (0, 1)]
+    assert made[0].max() < -1.5
+    assert made[1].min() > 1.5
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Concatenated(2, 3, 0), "classes = 0"),
+        (lambda: Concatenated(0, 3, 2), "inputs = 0"),
+        (lambda: Projection(2, 0), "classes = 0"),
+        (lambda: Projection(2, 3, depth=0), "depth = 0"),
+        (lambda: Normalised(2, 3, 4, depth=0), "depth = 0"),
+        (lambda: Normalised(2, 0, 4), "outputs = 0"),
+        (lambda: Auxiliary(2, 1.5), "classes = 1.5"),  # type: ignore[arg-type]
+        (lambda: Normalised(2, 3, 4, activation="sine"), "activation"),
+    ],
+)
+def test_what_cannot_be_built(build: Callable[[], nn.Module], message: str):
+    with pytest.raises(ValueError, match=message):
+        build()
