@@ -483,6 +483,45 @@ CHAPTERS = {
             ),
         }
     ),
+    "10": Chapter(
+        {
+            "V of one class": (
+                "value(optimal_discriminator(a, b), a, b) for a, b in zip(p, q, strict=True)",
+                "value(optimal_discriminator(a, b), a, b) for a, b in zip(p[:1], q[:1])",
+            ),
+            "labels as often in both": (
+                "js_of_masses((pi * table_p).flatten(), ",
+                "js_of_masses((rho * table_p).flatten(), ",
+            ),
+            "ψ without its half": ("(2 * 0.3**2)", "0.3**2"),
+            "v's sign": ("v = (1.0 - 0.9)", "v = (0.9 - 1.0)"),
+            "the projection by hand: one class's direction": ("D.v[c] @ f", "D.v[0] @ f"),
+            "the less likely class": ("torch.maximum(one, other)", "torch.minimum(one, other)"),
+            "c in the denominator": ("(2 - c * sure**weight)", "(2 + c * sure**weight)"),
+            "the classifier's sign": (
+                "slope - weight * np.log(posterior)",
+                "slope + weight * np.log(posterior)",
+            ),
+            "curves exchanged": ('ax.plot(line, faint, "--"', 'ax.plot(line, usual, "--"'),
+            "rows of the ring reversed": (
+                "[place] * len(part), label",
+                "[6 - place] * len(part), label",
+            ),
+            "HQ drawn for modes": ('ax.plot(part["effective"]', 'ax.plot(part["high_quality"]'),
+            "pairs turned": ("(one[maps] / n).transpose(1, 2)", "one[maps] / n"),
+            "codes that come back": ("maps[:, maps].transpose(0, 1)", "maps[:, maps]"),
+            "Bayes' rule over x": (
+                "best_G.sum(dim=1, keepdim=True)",
+                "best_G.sum(dim=0, keepdim=True)",
+            ),
+            "the bound without its entropy": (
+                "return H + (table * Q.log()).sum()",
+                "return (table * Q.log()).sum()",
+            ),
+            "p(x|c) for the posterior": ("truth = table / p_x", "truth = table / p_c[:, None]"),
+        },
+        also=("As ordered", "The game", "A classifier", "Codes"),
+    ),
 }
 
 

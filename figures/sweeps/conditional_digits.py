@@ -38,7 +38,7 @@ from gan_course.networks import Ensemble
 from gan_course.sweeps import about
 
 SETTINGS = {
-    **{"steps": 2_000, "runs": 8, "batch": 64, "rate": 5e-4, "width": 128, "z": 16},
+    **{"steps": 2_000, "runs": 8, "batch": 64, "rate": 1e-3, "width": 64, "z": 16},
     **{"R1": 0.1, "averaging": 0.995, "train": 1_200, "inversion steps": 300},
 }
 QUICK = SETTINGS | {"steps": 150, "runs": 2, "inversion steps": 30}
@@ -223,7 +223,7 @@ def encoder(G: Ensemble, settings: dict[str, Any]) -> Ensemble:
     size, random = int(settings["z"]), Generator().manual_seed(2)
     E = Ensemble(lambda: Concatenated(PIXELS, size, CLASSES, width=int(settings["width"])), G.runs)
     optimiser = torch.optim.Adam(E.parameters(), lr=1e-3, fused=True)
-    for _ in range(int(settings["steps"])):
+    for _ in range(int(settings["steps"]) // 2):
         y = torch.randint(CLASSES, (G.runs, 128), generator=random)
         z = torch.randn(G.runs, 128, size, generator=random)
         with torch.no_grad():
@@ -252,19 +252,19 @@ def of_inversion(players: dict[str, Any], data: Data, settings: dict[str, Any]) 
     runs, size, steps = G.runs, int(settings["z"]), int(settings["inversion steps"])
     looks = sorted({0, steps // 30, steps // 10, steps // 3, steps})
     random = Generator().manual_seed(3)
-    own = torch.randn(runs, 40, size, generator=random)
-    label = torch.arange(CLASSES).repeat(4).expand(runs, -1)
+    own = torch.randn(runs, 20, size, generator=random)
+    label = torch.arange(CLASSES).repeat(2).expand(runs, -1)
     with torch.no_grad():
         pictures = G(own, label)
-    real = torch.cat([data.other[data.other_y == y][:4] for y in range(CLASSES)])
-    real_label = torch.arange(CLASSES).repeat_interleave(4).expand(runs, -1)
+    real = torch.cat([data.other[data.other_y == y][:2] for y in range(CLASSES)])
+    real_label = torch.arange(CLASSES).repeat_interleave(2).expand(runs, -1)
     E, rows = encoder(G, settings), []
     for what, x, y in (
         ("own", pictures, label),
         ("real", real.expand(runs, -1, -1), real_label),
     ):
         guesses = {
-            "prior": torch.randn(runs, 40, RESTARTS, size, generator=random),
+            "prior": torch.randn(runs, 20, RESTARTS, size, generator=random),
             "encoder": E(x, y).detach().unsqueeze(2),
         }
         means = torch.stack([data.x[data.y == label].mean(dim=0) for label in range(CLASSES)])
@@ -334,7 +334,7 @@ def of_probe(players: dict[str, Any], data: Data, settings: dict[str, Any]) -> p
             for view, look in views.items():
                 known, other = look(data.x[picked]), look(data.other)
                 mean, scale = known.mean(dim=0), known.std() + 1e-9
-                probe = LogisticRegression(C=0.1, max_iter=2_000).fit(
+                probe = LogisticRegression(C=0.1, max_iter=500).fit(
                     ((known - mean) / scale).numpy(), data.y[picked].numpy()
                 )
                 score = probe.score(((other - mean) / scale).numpy(), data.other_y.numpy())
