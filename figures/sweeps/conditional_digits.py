@@ -45,7 +45,6 @@ QUICK = SETTINGS | {"steps": 150, "runs": 2, "inversion steps": 30}
 KINDS = {
     "concatenation": ["concatenation", "dropped in D", "shuffled"],
     "projection": ["projection"],
-    "auxiliary": ["auxiliary"],
 }
 TRUNCATIONS = [3.0, 2.0, 1.5, 1.0, 0.7, 0.4, 0.1]
 RESTARTS = 8
@@ -117,6 +116,18 @@ def trained(kind: str, data: Data, settings: dict[str, Any]) -> tuple[Ensemble, 
     return G, D
 
 
+def of_row(
+    players: dict[str, Any], row: str, settings: dict[str, Any]
+) -> tuple[Ensemble, Ensemble]:
+    """G and D of one row of the concatenation's."""
+    each, rows = int(settings["runs"]), KINDS["concatenation"]
+    chosen = slice(rows.index(row) * each, (rows.index(row) + 1) * each)
+    found = networks("concatenation", each, settings)
+    for player, every in zip(found, players["concatenation"], strict=True):
+        player.load_state_dict({name: w[chosen] for name, w in every.state_dict().items()})
+    return found
+
+
 # --- What comes out ------------------------------------------------------------------------
 
 
@@ -169,8 +180,8 @@ def of_digits(players: dict[str, Any], data: Data, settings: dict[str, Any]) -> 
 
 
 def of_truncation(players: dict[str, Any], data: Data, settings: dict[str, Any]) -> pd.DataFrame:
-    """The projection's generators, each coordinate of z drawn again until it is below τ."""
-    G, _ = players["projection"]
+    """The concatenation's generators, each coordinate of z drawn again until |z| is below τ."""
+    G, _ = of_row(players, "concatenation", settings)
     frames = []
     for most in TRUNCATIONS:
         shape = (G.runs, 100 * CLASSES, int(settings["z"]))
@@ -248,7 +259,7 @@ def of_inversion(players: dict[str, Any], data: Data, settings: dict[str, Any]) 
     squared distance from the mean is left; ``z`` is the squared distance from the z that made
     a picture, over the mean square of z.
     """
-    G, _ = players["projection"]
+    G, _ = of_row(players, "concatenation", settings)
     runs, size, steps = G.runs, int(settings["z"]), int(settings["inversion steps"])
     looks = sorted({0, steps // 30, steps // 10, steps // 3, steps})
     random = Generator().manual_seed(3)
@@ -314,9 +325,8 @@ def lines(x: Tensor, y: Tensor, data: Data, size: int) -> list[dict[str, Any]]:
 def of_probe(players: dict[str, Any], data: Data, settings: dict[str, Any]) -> pd.DataFrame:
     """A linear probe on the last hidden layer of a D that never saw a label."""
     each, rows = int(settings["runs"]), []
-    at = KINDS["concatenation"].index("dropped in D") * each
-    _, D = players["concatenation"]
-    _, fresh = networks("concatenation", D.runs, settings)
+    _, D = of_row(players, "dropped in D", settings)
+    _, fresh = networks("concatenation", each, settings)
 
     @torch.no_grad()
     def seen(judge: Ensemble, run: int, x: Tensor) -> Tensor:
@@ -325,8 +335,8 @@ def of_probe(players: dict[str, Any], data: Data, settings: dict[str, Any]) -> p
 
     for run in range(each):
         views = {
-            "trained D": lambda x, run=run: seen(D, at + run, x),
-            "untrained D": lambda x, run=run: seen(fresh, at + run, x),
+            "trained D": lambda x, run=run: seen(D, run, x),
+            "untrained D": lambda x, run=run: seen(fresh, run, x),
             "pixels": lambda x: x,
         }
         for labelled in LABELLED:
