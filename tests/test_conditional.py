@@ -35,7 +35,7 @@ def test_a_one_stands_at_the_label():
 
 @pytest.mark.parametrize("label", [torch.tensor([0.0, 1.0]), [0, 1]])
 def test_labels_are_whole_numbers(label: object):
-    with pytest.raises(ValueError, match="label = .*whole numbers"):
+    with pytest.raises(ValueError, match=r"label = .*whole numbers"):
         one_hot(label, 3)  # type: ignore[arg-type]
 
 
