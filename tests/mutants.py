@@ -270,6 +270,7 @@ def script_mutants(file: str) -> Iterator[Mutant]:
 TESTS = {
     "arguments": ["plotting", "distributions"],
     "cells": ["explore", "live"],
+    "drawings": ["checks"],
     "densities": ["quadrature", "theory"],
     "exercises/__init__": ["exercises", "chapter_01"],
     "images/": ["images"],

@@ -75,7 +75,18 @@ CHAPTERS = {
                 "energy(x_chain) - energy(proposal)",
                 "energy(proposal) - energy(x_chain)",
             ),
-        }
+            "walkers of another step": ("ax.hist(walkers[step],", "ax.hist(walkers[step // 2],"),
+            "filling in: the gain's sign": (
+                "(gain @ (top - mean[c, :32])",
+                "(gain @ (mean[c, :32] - top)",
+            ),
+            "the other side of the path": ("[:, None] < -edge)", "[:, None] > -edge)"),
+            "the two noises exchanged": (
+                "held_out(1e-2), held_out(1e-4)",
+                "held_out(1e-4), held_out(1e-2)",
+            ),
+        },
+        also=("Two sheets",),
     ),
     "02": Chapter(
         {
@@ -223,6 +234,17 @@ CHAPTERS = {
                 "F.kl_div(P.log(), Q, reduction",
             ),
             "a landscape in the wrong units": ("sum(dim=-1) * 0.1\n", "sum(dim=-1) * 0.2\n"),
+            "missing drawn as inventing": (
+                "right.plot(t, t * f(1 / t), style",
+                "right.plot(t, f(t), style",
+            ),
+            "a cost that counts negative": ("- lq.exp() + lp.exp(),", "+ lq.exp() - lp.exp(),"),
+            "the star of a valley forgotten": (
+                "[(0, 1.7364), (-2, 0.5), (2, 0.5)]",
+                "[(-2, 0.5), (2, 0.5)]",
+            ),
+            "slice in place of splice": ("del points[i : 2 * i + 1]", "del points[i:i]"),
+            "the middle of two heaps": ("middle = sum(heaps) / 2", "middle = sum(heaps)"),
         },
         also=("Two best answers", "Kullback", "Two directions", "Jensen", "What the game"),
     ),
