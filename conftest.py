@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ import pytest
 
 if TYPE_CHECKING:
     from xdist.scheduler import LoadFileScheduling
+
+if sys.__stdin__ is None:  # closed, as cron leaves it: pytest and IPython ask for its encoding
+    sys.__stdin__ = sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115
 
 pytest_plugins = "pytester"
 os.environ["TQDM_DISABLE"] = "1"  # a bar shows on slow machines only

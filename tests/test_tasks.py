@@ -384,6 +384,19 @@ def test_chapters_are_divided_among_the_workers(chapters: pytest.Pytester) -> No
     assert {path.read_text() for path in chapters.path.glob("ran-*")} == {"gw0", "gw1"}
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="the shell that closes it is POSIX's")
+def test_tests_run_without_a_standard_input(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nmarkers = slow\n    browser")
+    pytester.makeconftest((ROOT / "conftest.py").read_text(encoding="utf-8"))
+    pytester.makepyfile("import IPython.utils.encoding\ndef test(): pass")
+    closed = ["sh", "-c", 'exec "$0" -m pytest -q <&-', sys.executable]
+    done = subprocess.run(
+        closed, cwd=pytester.path, capture_output=True, text=True, check=False, timeout=600
+    )
+    assert done.returncode == 0, done.stdout
+
+
 def test_one_thread_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert tasks.environment()["OMP_NUM_THREADS"] == "1"
