@@ -225,6 +225,10 @@ CHAPTERS = {
                 "(T(fake).exp() - 1 - T(real))",
                 "(T(real).exp() - 1 - T(fake))",
             ),
+            "inventing and missing exchanged": (
+                "right.plot(t, t * f(1 / t), style, color=color)",
+                "right.plot(t, f(t), style, color=color)",
+            ),
             "names of JS and W1 exchanged": (
                 'ax.plot(lengths, of_js, color=JUDGE, label="JS")\nax.plot(lengths, of_w1,',
                 'ax.plot(lengths, of_w1, color=JUDGE, label="JS")\nax.plot(lengths, of_js,',
