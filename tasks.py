@@ -121,10 +121,17 @@ def pinned(extras: Sequence[str]) -> tuple[str, str]:
     text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
     blocks = re.findall(r"^[\w.-]+==.*\n(?:[ \t].*\n)*", text, re.M)
     asked = {block: re.sub(r"#( via)?|--hash=\S+|\\\n", " ", block).split() for block in blocks}
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    wanted = [*project["build-system"]["requires"], *project["project"]["dependencies"]]
-    wanted += [line for e in extras for line in project["project"]["optional-dependencies"][e]]
-    needed = {_name(line) for line in wanted}
+    toml = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project = toml["project"]
+    wanted = [*toml["build-system"]["requires"], *project["dependencies"]]
+    chosen = [*extras]
+    for extra in chosen:
+        lines = project["optional-dependencies"][extra]
+        wanted += lines
+        # One extra may ask for another of ours, as gan-course[site] does.
+        ours = [re.fullmatch(r"([\w-]+)\[(\w+)\]", line) for line in lines]
+        chosen += [m[2] for m in ours if m and m[1] == project["name"] and m[2] not in chosen]
+    needed = {_name(line) for line in wanted} - {project["name"]}
     for _ in blocks:  # as long as a chain can be
         needed |= {_name(block) for block in blocks if needed & {*asked[block][1:]}}
     hashed = [b for b in blocks if _name(b) in needed and not _name(b).startswith(BUILDS)]

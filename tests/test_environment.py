@@ -18,6 +18,7 @@ REQUIREMENTS = [
     Requirement(line)
     for lines in (PROJECT["dependencies"], *PROJECT["optional-dependencies"].values())
     for line in lines
+    if not line.startswith(f"{PROJECT['name']}[")  # another of its extras
 ]
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
 CONSTRAINTS = [

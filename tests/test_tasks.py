@@ -159,10 +159,12 @@ torch==7.0 \\
 ASKING = """[build-system]
 requires = ["setuptools>=4"]
 [project]
+name = "gan-course"
 dependencies = ["torch>6"]
 [project.optional-dependencies]
 book = ["Able>=1"]
 site = ["elsewhere"]
+test = ["gan-course[site]", "gan-course[test]"]
 """
 
 
@@ -187,6 +189,7 @@ def test_what_the_extras_need_has_its_hashes_but_for_builds_of_torch(asking: Non
         "elsewhere",
         "setuptools",
     ]
+    assert tasks.pinned(["test"])[0] == tasks.pinned(["site"])[0]  # one extra asks for another
     assert names(plain) == names(PINS) and "hash" not in plain and "\\" not in plain
     assert "baker==2.0 ; python_full_version < '3.12'\n" in plain
 
