@@ -1,14 +1,18 @@
-"""Chapter 10's exercises know right answers from plausible wrong ones."""
+"""Chapter 10's exercises know right answers from wrong ones; its records come out again."""
 
 from __future__ import annotations
 
+import json
 import math
 
+import pandas as pd
+import pytest
 import torch
-from tools import exercise_tests
+from tools import exercise_tests, load
 from torch import Tensor
 
 from gan_course.exercises.chapter_10 import VERDICTS
+from gan_course.metrics import mean_interval
 
 
 def deaf(K: int) -> float:
@@ -85,3 +89,30 @@ WRONG = [
 ]
 
 test_right_answers, test_wrong_answers, test_stubs = exercise_tests(RIGHT, WRONG)
+
+
+@pytest.mark.parametrize("quick", ["", ".quick"])
+def test_records_are_of_the_settings_as_they_stand(quick: str):
+    toys, pictures = (load(f"figures/sweeps/conditional_{name}.py") for name in ("toys", "digits"))
+    settings = {
+        part: usual | (toys.QUICK if quick else {}) for part, (_, usual) in toys.PARTS.items()
+    }
+    settings |= dict.fromkeys(pictures.PARTS, pictures.QUICK if quick else pictures.SETTINGS)
+    for part, expected in settings.items():
+        note = toys.RUNS / f"conditional_{part}{quick}.json"
+        assert json.loads(note.read_text("utf-8"))["settings"] == expected, part
+
+
+@pytest.mark.slow
+def test_the_overlap_comes_out_again():
+    script = load("figures/sweeps/conditional_toys.py")
+    record = pd.read_csv(script.RUNS / "conditional_overlap.quick.csv")
+    frame = script.on_the_overlap(script.OVERLAP | script.QUICK)
+    assert list(frame.columns) == list(record.columns)
+    for kind in record["kind"].unique():
+        for measure in ("accuracy", "mean", "std"):
+            one, other = (
+                mean_interval(table.loc[table["kind"] == kind, measure], 0.999)
+                for table in (frame, record)
+            )
+            assert one.low <= other.high and other.low <= one.high, (kind, measure)

@@ -535,7 +535,7 @@ CHAPTERS = {
             ),
             "HQ drawn for modes": ('ax.plot(part["effective"]', 'ax.plot(part["high_quality"]'),
             "pairs turned": ("(one[maps] / n).transpose(1, 2)", "one[maps] / n"),
-            "codes that come back": ("maps[:, maps].transpose(0, 1)", "maps[:, maps]"),
+            "what comes back is counted": ("(returns != torch", "(returns == torch"),
             "Bayes' rule over x": (
                 "best_G.sum(dim=1, keepdim=True)",
                 "best_G.sum(dim=0, keepdim=True)",
