@@ -785,3 +785,14 @@ def test_runs_that_stopped_are_said():
     history = History()
     history.extend(torch.ones(LATELY, len(Record._fields), 3))
     assert "The training stopped" in history.symptom(LOSSES["hinge"])
+
+
+@pytest.mark.parametrize("wild", [2, 3])
+def test_a_symptom_is_that_of_most_runs_however_wild_the_others(wild: int):
+    """Two runs of five may lose by 10⁹ without a word; three are a symptom, by 2,000 each."""
+    records = torch.full((2, len(Record._fields), 5), 0.5)
+    records[:, Record._fields.index("frozen")] = 0
+    records[:, Record._fields.index("generator_loss"), :wild] = 1e9 if wild == 2 else 2e3
+    history = History()
+    history.extend(records)
+    assert bool(history.symptom(LOSSES["wasserstein"])) is (wild == 3)
