@@ -732,3 +732,11 @@ def test_each_run_has_a_count_of_its_own():
     ours = trainer(runs=3, data=Poison(ring(), at=[3], spoiled=[0, 2]))
     ours.train(6)
     assert counts(ours) == {"generator": [2, 6, 2], "discriminator": [2, 6, 2]}
+
+
+def test_a_bound_shortens_long_gradients_and_leaves_short_ones():
+    gradients = torch.tensor([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]])
+    torch.testing.assert_close(
+        bounded(gradients, 1.0), torch.tensor([[0.6, 0.8], [0.3, 0.4], [0.0, 0.0]])
+    )
+    assert torch.equal(bounded(gradients, 0.0), gradients)
