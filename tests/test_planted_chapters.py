@@ -494,7 +494,6 @@ CHAPTERS = {
             ),
             "the floor: one mean": ("return 2 * a.sum() + pairs", "return a.sum() + pairs"),
             "a line for an arc": ("torch.sin((1 - t) * angle) * start", "(1 - t) * start"),
-            "the widget's moment": ("frames[moment, :22]", "frames[moment - 1, :22]"),
             "higher taken for lower": (
                 "torch.where(HIGHER, scored >= worst, scored <= worst)",
                 "torch.where(HIGHER, scored <= worst, scored >= worst)",
@@ -503,11 +502,8 @@ CHAPTERS = {
                 "range(len(forgers)), forgers,",
                 "range(len(forgers)), [*forgers][::-1],",
             ),
-            "seen and unseen exchanged": (
-                "memorisation(x[None], train, unseen, permutations=400",
-                "memorisation(x[None], unseen, train, permutations=400",
-            ),
-        }
+        },
+        also=("Which of these is good", "A DCGAN on handwriting"),  # the judge, and G's pictures
     ),
     "10": Chapter(
         {
