@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ _ASKED = (
 
 
 @specification("10.1")
-def verdicts(answer: dict[str, tuple[bool, bool, bool]]) -> None:
+def verdicts(answer: dict[str, Any]) -> None:
     """Who passes label accuracy, the mixture, and the conditional game."""
     if not isinstance(answer, dict) or set(answer) != set(VERDICTS):
         raise Wrong(f"answer with a dict that has the keys {', '.join(VERDICTS)}")
