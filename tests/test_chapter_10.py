@@ -11,7 +11,8 @@ import torch
 from tools import exercise_tests, load
 from torch import Tensor
 
-from gan_course.exercises.chapter_10 import VERDICTS
+from gan_course.exercises import Open
+from gan_course.exercises.chapter_10 import VERDICTS, verdicts
 from gan_course.metrics import mean_interval
 
 
@@ -46,6 +47,7 @@ RIGHT = [
     ("10.2", deaf),
     ("10.3", lambda phi, y, v, w, b: (phi * (v[y] + w)).sum(dim=1) + b),
     ("10.4", folded),
+    ("10.4", lambda m: folded(m) if m > 0 else 0.0),  # one class: any split is as good
     ("10.5", both),
 ]
 
@@ -64,6 +66,7 @@ WRONG = [
     ("10.2", "KL", math.log),
     ("10.3", "ψ forgotten", lambda phi, y, v, w, b: (phi * v[y]).sum(dim=1)),
     ("10.3", "no bias", lambda phi, y, v, w, b: (phi * (v[y] + w)).sum(dim=1)),
+    ("10.3", "a bias of its own", lambda phi, y, v, w, b: (phi * (v[y] + w)).sum(dim=1) + 0.7),
     ("10.3", "not summed", lambda phi, y, v, w, b: phi * v[y] + (phi @ w + b)[:, None]),
     ("10.3", "the first rows", lambda phi, y, v, w, b: phi @ v[0] + phi @ w + b),
     ("10.3", "all classes", lambda phi, y, v, w, b: (phi @ v.T).sum(dim=1) + phi @ w + b),
@@ -89,6 +92,12 @@ WRONG = [
 ]
 
 test_right_answers, test_wrong_answers, test_stubs = exercise_tests(RIGHT, WRONG)
+
+
+@pytest.mark.parametrize("row", [..., (..., ..., ...), [True, ..., False]])
+def test_a_row_without_its_answers_is_open(row: object):
+    with pytest.raises(Open):
+        verdicts(VERDICTS | {"deaf": row})
 
 
 @pytest.mark.parametrize("quick", ["", ".quick"])
