@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_course.exercises import Open, Wrong, call, expect, several, specification, truth
+from gan_course.exercises import Open, Wrong, call, expect, number, several, specification, truth
 
 VERDICTS = {
     "perfect": (True, True, True),
@@ -43,18 +43,20 @@ def verdicts(answer: dict[str, Any]) -> None:
 @specification("10.2")
 def js_of_the_deaf(answer: Callable[[int], float]) -> None:
     """JS between p(x, y) and p(x) π(y), counted on the K × K table of classes and labels."""
-    for K in (2, 3, 10, 1_000):
+    exact = []
+    sizes = (2, 3, 10, 1_000)
+    for K in sizes:
         p, q = 1 / K, 1 / K**2  # mass in each of the K right cells; q is in K² − K others, too
         middle = (p + q) / 2
-        exact = K * (p * math.log(p / middle) + q * math.log(q / middle)) / 2
-        exact += (K * K - K) * q * math.log(2) / 2
-        expect(
-            f"not right for K = {K}: make a K × K table. The data have 1/K on each cell of the "
-            "diagonal, the generator 1/K² on every cell",
-            call(answer, K),
-            exact,
-            atol=1e-6,
-        )
+        right = K * (p * math.log(p / middle) + q * math.log(q / middle)) / 2
+        exact.append(right + (K * K - K) * q * math.log(2) / 2)
+    expect(
+        f"not right for K = {', '.join(map(str, sizes))}: make a K × K table. The data have 1/K "
+        "on each cell of the diagonal, the generator 1/K² on every cell",
+        [number(call(answer, K), "a divergence") for K in sizes],
+        exact,
+        atol=1e-6,
+    )
 
 
 @specification("10.3")
@@ -81,16 +83,18 @@ def projection_logits(answer: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor],
 def mean_without_overlap(answer: Callable[[float], float]) -> None:
     """E|x| under the mixture, by a sum over the line."""
     x = np.linspace(-12, 12, 240_001)
-    for m in (0.5, 1.0, 2.0):
+    exact = []
+    means = (0.5, 1.0, 2.0)
+    for m in means:
         mixture = (np.exp(-((x - m) ** 2) / 2) + np.exp(-((x + m) ** 2) / 2)) / 2
-        exact = float(np.abs(x) @ mixture / mixture.sum())
-        expect(
-            f"not right at m = {m}: as λ → 0 the mixture is the data's, and this class gets all "
-            "of it that lies above 0",
-            call(answer, m),
-            exact,
-            atol=1e-5,
-        )
+        exact.append(float(np.abs(x) @ mixture / mixture.sum()))
+    expect(
+        f"not right at m = {', '.join(map(str, means))}: as λ → 0 the mixture is the data's, and "
+        "this class gets all of it that lies above 0",
+        [number(call(answer, m), "a mean") for m in means],
+        exact,
+        atol=1e-5,
+    )
 
 
 @specification("10.5")
