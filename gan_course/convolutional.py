@@ -26,7 +26,8 @@ def dcgan(
 
     G lays z out as a small picture of many channels, then doubles its sides and halves its
     channels until it has the size; D goes the same way back. At 64 pixels, with 100 numbers of z,
-    a width of 128 and batch norm in both, it is the published pair.
+    a width of 128 and batch norm in both, it is the published pair but for its kernels: 4 by 4, as
+    in most later code, where the paper has 5 by 5.
 
     An ensemble needs one at a time: ``Ensemble(lambda: dcgan(8)[0], 16)``.
 

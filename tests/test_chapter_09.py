@@ -55,6 +55,7 @@ RIGHT = [
     ("09.1", lambda k, p: 2 * p + 2 - k),
     ("09.2", frechet),
     ("09.3", lambda d, n, m, v: v * (d**2 + 5 * d) * (n + m) / (4 * n * m)),
+    ("09.3", lambda d, n, m, v: v * d * (d + 5) / 4 * (1 / (n - 1) + 1 / (m - 1))),
     ("09.4", coverage),
     ("09.5", WORDS),
 ]
@@ -64,6 +65,7 @@ WRONG = [
     ("09.1", "always one", lambda k, p: 1),
     ("09.1", "the sign turned", lambda k, p: k - 2 - 2 * p, "sign"),
     ("09.1", "n s in place of (n − 1) s", lambda k, p: 2 * p - k),
+    ("09.1", "what fits the usual kernels", lambda k, p: k % 2),
     ("09.1", "one padding", lambda k, p: 2 - k + p),
     ("09.2", "no root", lambda x, y: frechet(x, y, root="none"), "means"),
     ("09.2", "the root of each number", lambda x, y: frechet(x, y, root="each"), "product"),

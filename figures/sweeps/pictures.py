@@ -276,6 +276,8 @@ def of_glyphs(settings: dict[str, Any]) -> Iterator[Row]:
         "one font": one_font[torch.randint(len(one_font), (n,), generator=random)],
         "noise": 2 * torch.rand(n, 1, 16, 16, generator=random) - 1,
     }
+    dirt = 0.3 * torch.randn(n, 1, 16, 16, generator=random)
+    fixed["real, dirt 0.3"] = (train[:n] + dirt).clamp(-1, 1)
     seen = set(map(tuple, own.tolist()))
 
     def measured(made: Tensor, labels: Row) -> Iterator[Row]:
