@@ -165,8 +165,8 @@ def density_coverage(x: Tensor, y: Tensor, k: int = 5) -> DensityCoverage:
 def coverage_of_perfect_samples(samples: int, others: int, k: int = 5) -> float:
     """Expected coverage when generated and real samples have one law (Naeem et al. 2020, eq. 8).
 
-    1 − (N − 1) ⋯ (N − k) / ((M + N − 1) ⋯ (M + N − k)), whatever the law: a ball is empty if the k
-    nearest of all other samples are all real.
+    1 − (N − 1) ⋯ (N − k) / ((M + N − 1) ⋯ (M + N − k)), for any law without ties: a ball is
+    empty if the k nearest of all other samples are all real.
 
     Args:
         samples: how many are generated, M.
@@ -251,11 +251,12 @@ def memorisation(
 ) -> Memorisation:
     """Test whether samples lie nearer to the training set than to real samples held out of it.
 
-    If the real samples were split at random and the generator did not memorise, the nearest real
-    neighbour of a generated sample is as likely to come from either half as the halves are large.
+    If the real samples were split at random and the generator does not depend on which half it saw,
+    the nearest real neighbour of a sample is as likely to come from either as the halves are large.
     So relabelling the split at random gives the law of the share, whatever the generator makes and
-    however its samples depend on each other; and only a held-out half can tell copies from
-    samples that are merely good. Compare it with Meehan et al. (2020).
+    however its samples depend on each other; and only a held-out half can tell such a lean from
+    samples that are merely good. A law fitted to the half leans to it, too.
+    Compare it with Meehan et al. (2020).
 
     Args:
         x: generated, shape ``(runs, samples, ...)``, pictures or features.
