@@ -24,6 +24,7 @@ CHAPTERS = [path.stem[:2] for path in wrong_answers.build.sources()]
 #: Mutants that are right answers, too, and why.
 EQUIVALENT = {
     ("01.6", "near < far: LtE"): "two distances of these points are never equal",
+    ("09.4", "dim=1: 0"): "a matrix of distances is symmetric",
     ("06.2", "return x ** 2 + y ** 2 - eta * x * y: negative"): "it is conserved as well",
 }
 #: Hints that say no more than that the answer is wrong.
