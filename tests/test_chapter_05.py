@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -13,14 +12,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from scipy.stats import norm
-from tools import ROOT, exercise_tests, load
+from tools import RUNS, exercise_tests, load, made_again
 from torch import Tensor
 
 from gan_course.exercises import Wrong, exercise
 from gan_course.metrics import mean_interval
 
 aten = torch.ops.aten
-RUNS = ROOT / "figures" / "runs"
 
 
 def by_hand(a: Tensor) -> Tensor:
@@ -255,12 +253,7 @@ def test_half_of_the_gradient_both_sides() -> None:
 
 @pytest.mark.slow
 def test_the_recorded_games_come_out_again() -> None:
-    script = load("figures/sweeps/head_start.py")
-    notes = [json.loads((RUNS / f"head_start{q}.json").read_text("utf-8")) for q in ("", ".quick")]
-    assert [note["settings"] for note in notes] == [script.SETTINGS, script.QUICK]
-    record = pd.read_csv(RUNS / "head_start.quick.csv")
-    frame = script.measure(script.QUICK)
-    assert list(frame.columns) == list(record.columns)
+    frame, record = made_again("head_start")
     for (_, now), (name, then) in zip(frame.groupby("cell"), record.groupby("cell"), strict=True):
         for column in ("js 25", "logit 0", "logit 25"):
             a, b = (mean_interval(rows[column], 0.9999) for rows in (now, then))

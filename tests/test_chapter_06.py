@@ -11,13 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tools import ROOT, exercise_tests, load
+from tools import RUNS, exercise_tests, load, made_again
 
 from gan_course import checkpoints
 from gan_course.exercises import exercise
 from gan_course.metrics import mean_interval
-
-RUNS = ROOT / "figures" / "runs"
 
 RIGHT = [
     ("06.1", 2.4),
@@ -77,13 +75,8 @@ def test_half_an_answer_is_open(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.slow
 def test_the_recorded_trainings_come_out_again() -> None:
-    script = load("figures/sweeps/dynamics.py")
-    notes = [json.loads((RUNS / f"dynamics{q}.json").read_text("utf-8")) for q in ("", ".quick")]
-    assert [note["settings"] for note in notes] == [script.SETTINGS, script.QUICK]
-    record = pd.read_csv(RUNS / "dynamics.quick.csv")
-    frame = script.measure(script.QUICK)
-    assert list(frame.columns) == list(record.columns)
-    moments = [str(moment) for moment in script.QUICK["moments"]]
+    frame, record = made_again("dynamics")
+    moments = [str(at) for at in load("figures/sweeps/dynamics.py").QUICK["moments"]]
     for (_, now), (name, then) in zip(frame.groupby("cell"), record.groupby("cell"), strict=True):
         for moment in moments:
             a, b = (mean_interval(rows[moment], 0.9999) for rows in (now, then))

@@ -6,11 +6,10 @@ import json
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 import sympy as sp
 import torch
-from tools import ROOT, exercise_tests, load
+from tools import ROOT, exercise_tests, load, made_again
 from torch import Tensor
 
 from gan_course.exercises import exercise
@@ -35,9 +34,6 @@ def count(
 def within_reach(samples: Tensor, centers: Tensor, std: float) -> tuple[int, Tensor]:
     near = torch.cdist(samples, centers) <= 3 * std
     return int(near.any(dim=0).sum()), near.any(dim=1).double().mean()
-
-
-RUNS = ROOT / "figures" / "runs"
 
 
 def most_moves_by_numbers(K: int, eta: float, gamma: float) -> float:
@@ -145,12 +141,7 @@ def test_the_boxed_bound_is_where_a_round_is_neutral(K: int, eta: float):
 
 @pytest.mark.slow
 def test_the_costs_at_equal_norms_come_out_again():
-    script = load("figures/sweeps/loudness.py")
-    notes = [json.loads((RUNS / f"loudness{q}.json").read_text("utf-8")) for q in ("", ".quick")]
-    assert [note["settings"] for note in notes] == [script.SETTINGS, script.QUICK]
-    record = pd.read_csv(RUNS / "loudness.quick.csv")
-    frame = script.measure(script.QUICK)
-    assert list(frame.columns) == list(record.columns)
+    frame, record = made_again("loudness")
     assert disagreements(frame, record) == []
 
 

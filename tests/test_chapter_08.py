@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import wasserstein_distance
-from tools import ROOT, exercise_tests, load
+from tools import RUNS, exercise_tests, made_again
 
 from gan_course.exercises.chapter_08 import CHANGES, Array
 from gan_course.metrics import mean_interval
-
-RUNS = ROOT / "figures" / "runs"
 
 
 def earth_mover(place: Array, p: Array, q: Array) -> float:
@@ -90,12 +87,7 @@ test_right_answers, test_wrong_answers, test_stubs = exercise_tests(RIGHT, WRONG
 
 @pytest.mark.slow
 def test_the_recorded_critics_come_out_again() -> None:
-    script = load("figures/sweeps/leashes.py")
-    notes = [json.loads((RUNS / f"leashes{q}.json").read_text("utf-8")) for q in ("", ".quick")]
-    assert [note["settings"] for note in notes] == [script.SETTINGS, script.QUICK]
-    record = pd.read_csv(RUNS / "leashes.quick.csv")
-    frame = script.measure(script.QUICK)
-    assert list(frame.columns) == list(record.columns)
+    frame, record = made_again("leashes")
     groups = [table.groupby(["contender", "step"]) for table in (frame, record)]
     for (name, now), (again, then) in zip(*groups, strict=True):
         assert name == again

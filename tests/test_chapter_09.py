@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import pytest
 import torch
-from tools import exercise_tests, load
+from tools import RUNS, exercise_tests, load
 from torch import Tensor
 
 from gan_course.metrics import mean_interval
@@ -107,10 +107,10 @@ def test_small_records_come_out_again(part: str):
     """Means agree with those of the small record, within intervals that all hold at once."""
     script = load("figures/sweeps/pictures.py")
     for quick, settings in (("", script.SETTINGS), (".quick", script.QUICK)):
-        note = json.loads((script.RUNS / f"pictures_{part}{quick}.json").read_text("utf-8"))
+        note = json.loads((RUNS / f"pictures_{part}{quick}.json").read_text("utf-8"))
         assert note["settings"] == settings[part]
         assert note["recipe"] == json.loads(json.dumps(script.RECIPE))
-    record = pd.read_csv(script.RUNS / f"pictures_{part}.quick.csv")
+    record = pd.read_csv(RUNS / f"pictures_{part}.quick.csv")
     frame = pd.DataFrame(script.PARTS[part](script.QUICK[part]))
     assert list(frame.columns) == list(record.columns)
     keys = [name for name in ("variant", "step", "factor") if name in record]

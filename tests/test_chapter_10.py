@@ -8,7 +8,7 @@ import math
 import pandas as pd
 import pytest
 import torch
-from tools import exercise_tests, load
+from tools import RUNS, exercise_tests, load
 from torch import Tensor
 
 from gan_course.exercises import Open
@@ -108,14 +108,14 @@ def test_records_are_of_the_settings_as_they_stand(quick: str):
     }
     settings |= dict.fromkeys(pictures.PARTS, pictures.QUICK if quick else pictures.SETTINGS)
     for part, expected in settings.items():
-        note = toys.RUNS / f"conditional_{part}{quick}.json"
+        note = RUNS / f"conditional_{part}{quick}.json"
         assert json.loads(note.read_text("utf-8"))["settings"] == expected, part
 
 
 @pytest.mark.slow
 def test_the_overlap_comes_out_again():
     script = load("figures/sweeps/conditional_toys.py")
-    record = pd.read_csv(script.RUNS / "conditional_overlap.quick.csv")
+    record = pd.read_csv(RUNS / "conditional_overlap.quick.csv")
     frame = script.on_the_overlap(script.OVERLAP | script.QUICK)
     assert list(frame.columns) == list(record.columns)
     for kind in record["kind"].unique():

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from gan_course.exercises import Wrong, exercise
 
 ROOT = Path(__file__).resolve().parents[1]
+#: Where the sweeps' records lie.
+RUNS = ROOT / "figures" / "runs"
 
 
 def load(path: str) -> ModuleType:
@@ -27,6 +31,16 @@ def load(path: str) -> ModuleType:
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
     return sys.modules[name]
+
+
+def made_again(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A script's small version, made anew, and its record; both have the settings of now."""
+    script = load(f"figures/sweeps/{name}.py")
+    notes = [json.loads((RUNS / f"{name}{q}.json").read_text("utf-8")) for q in ("", ".quick")]
+    assert [note["settings"] for note in notes] == [script.SETTINGS, script.QUICK]
+    record, frame = pd.read_csv(RUNS / f"{name}.quick.csv"), script.measure(script.QUICK)
+    assert list(frame.columns) == list(record.columns)
+    return frame, record
 
 
 def exercise_tests(

@@ -43,12 +43,37 @@ def record(
     torch.set_num_threads(1)
     begin = time.perf_counter()
     frame = measure(chosen)
-    note = {
-        "command": f"python figures/sweeps/{Path(script).name}" + " --quick" * small,
-        "seconds": round(time.perf_counter() - begin, 1),
-        **about("cpu"),
-        "settings": chosen,
-    }
-    output = folder / (Path(script).stem + (".quick.csv" if small else ".csv"))
+    seconds = {"seconds": round(time.perf_counter() - begin, 1)}
+    command = Path(script).name + " --quick" * small
+    write(Path(script).stem, frame, command, chosen, seconds, small=small, folder=folder)
+
+
+def write(
+    name: str,
+    frame: pd.DataFrame,
+    command: str,
+    settings: Table,
+    said: Table,
+    *,
+    small: bool,
+    folder: Path = RUNS,
+) -> None:
+    """Replace a record, NAME.csv and the note of its making NAME.json, each file at once.
+
+    Args:
+        name: of the record; the small version's files end in ``.quick``.
+        frame: the table.
+        command: the script and its options, which make the table again.
+        settings: what was trained with.
+        said: what else the note says, the time it took first of all.
+        small: whether it is the small version.
+        folder: where the record is.
+
+    Raises:
+        OSError: a file cannot be written. The old one stays.
+    """
+    made_by = {"command": f"python figures/sweeps/{command}"}
+    note = made_by | said | about("cpu") | {"settings": settings}
+    output = folder / (name + (".quick.csv" if small else ".csv"))
     replace_file(output, frame.to_csv(index=False, lineterminator="\n").encode())
     replace_file(output.with_suffix(".json"), (json.dumps(note, indent=2) + "\n").encode())

@@ -16,8 +16,6 @@ The trained weights stay in ``build/``, so that a measure can be changed without
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -25,7 +23,8 @@ from typing import Any
 
 import pandas as pd
 import torch
-from conditional_toys import RUNS, train
+from by_script import write
+from conditional_toys import train
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 from torch import Generator, Tensor, nn
@@ -35,7 +34,6 @@ from gan_course.conditional import Auxiliary, Concatenated, Projection
 from gan_course.images import digits
 from gan_course.metrics import density_coverage, precision_recall
 from gan_course.networks import Ensemble
-from gan_course.sweeps import about
 
 SETTINGS = {
     **{"steps": 2_000, "runs": 8, "batch": 64, "rate": 1e-3, "width": 64, "z": 16},
@@ -86,13 +84,6 @@ def trained(kind: str, data: Data, settings: dict[str, Any]) -> tuple[Ensemble, 
     rows, each = KINDS[kind], int(settings["runs"])
     runs, batch = each * len(rows), int(settings["batch"])
     G, D = networks(kind, runs, settings)
-    about_it = json.dumps([kind, settings], sort_keys=True).encode()
-    kept = RUNS.parents[1] / "build" / f"digits-{hashlib.sha256(about_it).hexdigest()[:12]}.pt"
-    if kept.exists():
-        of_G, of_D = torch.load(kept, weights_only=True)
-        G.load_state_dict(of_G)
-        D.load_state_dict(of_D)
-        return G, D
     random = Generator().manual_seed(0)
 
     def of_rows(name: str) -> Tensor:
@@ -111,8 +102,6 @@ def trained(kind: str, data: Data, settings: dict[str, Any]) -> tuple[Ensemble, 
     with torch.no_grad():
         for name, weight in G.named_parameters():
             weight.copy_(average[name])
-    kept.parent.mkdir(exist_ok=True)
-    torch.save((G.state_dict(), D.state_dict()), kept)
     return G, D
 
 
@@ -378,15 +367,9 @@ def main() -> None:
     players = {kind: trained(kind, data, settings) for kind in KINDS}
     for part, measure in PARTS.items():
         frame = measure(players, data, settings)
-        output = RUNS / f"conditional_{part}{'.quick' * quick}.csv"
-        note = {
-            "command": "python figures/sweeps/conditional_digits.py" + " --quick" * quick,
-            "seconds": round(time.perf_counter() - begin, 1),
-            **about("cpu"),
-            "settings": settings,
-        }
-        frame.to_csv(output, index=False, lineterminator="\n")
-        output.with_suffix(".json").write_text(json.dumps(note, indent=2) + "\n", "utf-8")
+        seconds = {"seconds": round(time.perf_counter() - begin, 1)}
+        command = "conditional_digits.py" + " --quick" * quick
+        write(f"conditional_{part}", frame, command, settings, seconds, small=quick)
 
 
 if __name__ == "__main__":

@@ -16,16 +16,15 @@ which learns from real samples alone or from both.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from by_script import write
 from torch import Generator, Tensor, nn
 
 from gan_course.conditional import Auxiliary, Concatenated, Projection
@@ -33,9 +32,7 @@ from gan_course.distributions import ring
 from gan_course.losses import cross_entropy, minimax_generator, non_saturating_generator
 from gan_course.networks import Ensemble
 from gan_course.penalties import PENALTIES
-from gan_course.sweeps import about
 
-RUNS = Path(__file__).parent.parent / "runs"
 RING = {"steps": 2_500, "runs": 16, "batch": 64, "rate": 1e-3, "width": 16, "std": 0.05}
 OVERLAP = {"steps": 1_000, "runs": 16, "batch": 128, "rate": 1e-3, "width": 32, "distance": 1.0}
 QUICK = {"steps": 300, "runs": 8}
@@ -263,15 +260,9 @@ def main() -> None:
         settings = usual | (QUICK if quick else {})
         begin = time.perf_counter()
         frame = measure(settings)
-        output = RUNS / f"conditional_{part}{'.quick' * quick}.csv"
-        note = {
-            "command": "python figures/sweeps/conditional_toys.py" + " --quick" * quick,
-            "seconds": round(time.perf_counter() - begin, 1),
-            **about("cpu"),
-            "settings": settings,
-        }
-        frame.to_csv(output, index=False, lineterminator="\n")
-        output.with_suffix(".json").write_text(json.dumps(note, indent=2) + "\n", "utf-8")
+        seconds = {"seconds": round(time.perf_counter() - begin, 1)}
+        command = "conditional_toys.py" + " --quick" * quick
+        write(f"conditional_{part}", frame, command, settings, seconds, small=quick)
 
 
 if __name__ == "__main__":

@@ -17,16 +17,15 @@ Without a name, all of them, one after the other: half an hour on one core.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
+from by_script import RUNS, write
 from torch import Generator, Tensor, nn
 
 from gan_course.augmentation import Augment
@@ -41,10 +40,8 @@ from gan_course.metrics import (
     train_classifier,
 )
 from gan_course.networks import Ensemble, mlp
-from gan_course.sweeps import about
 from gan_course.training import Settings, Trainer
 
-RUNS = Path(__file__).parent.parent / "runs"
 RECIPE: dict[str, Any] = {
     "batch": 64,
     "discriminator_rate": 5e-4,
@@ -325,16 +322,12 @@ def record(part: str, quick: bool) -> None:
     settings = (QUICK if quick else SETTINGS)[part]
     begin = time.process_time()
     frame = pd.DataFrame(PARTS[part](settings))
-    output = RUNS / f"pictures_{part}{'.quick' * quick}.csv"
-    note = {
-        "command": f"python figures/sweeps/pictures.py {part}" + " --quick" * quick,
+    said = {
         "processor seconds": round(time.process_time() - begin, 1),
-        **about("cpu"),
         "recipe": RECIPE | {"betas": list(RECIPE["betas"])},
-        "settings": settings,
     }
-    frame.to_csv(output, index=False, lineterminator="\n")
-    output.with_suffix(".json").write_text(json.dumps(note, indent=2) + "\n", "utf-8")
+    command = f"pictures.py {part}" + " --quick" * quick
+    write(f"pictures_{part}", frame, command, settings, said, small=quick)
 
 
 def main() -> None:
