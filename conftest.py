@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from xdist.scheduler import LoadFileScheduling
 
 if sys.__stdin__ is None:  # closed, as cron leaves it: pytest and IPython ask for its encoding
@@ -68,6 +70,16 @@ def _executed_twice(items: list[pytest.Item]) -> list[pytest.Item]:
 def _is_slow(item: pytest.Item) -> bool:
     marks = {mark.name for mark in item.iter_markers()}
     return bool(marks & {"browser", "slow"}) or item.path.stem.removeprefix("test_") in SLOW
+
+
+@pytest.fixture(autouse=True)
+def _usual_dtype() -> Iterator[None]:
+    """A dtype that one test leaves behind would fail a hundred others, far from its cause."""
+    import torch  # noqa: PLC0415  # for those that run a test
+
+    assert torch.get_default_dtype() is torch.float32, "a test before this one has changed it"
+    yield
+    assert torch.get_default_dtype() is torch.float32, "this test leaves another default dtype"
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import nbformat
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -210,16 +211,19 @@ class Run:
 
 @contextlib.contextmanager
 def at_home() -> Iterator[None]:
-    """As the chapters run: in their folder, without bars, figures for nobody."""
-    before = Path.cwd()
+    """As the chapters run: in their folder, without bars, figures for nobody.
+
+    What a chapter sets for its whole process (a dtype, seeds, the style of figures) ends with it.
+    """
+    dtype = torch.get_default_dtype()
     os.environ["TQDM_DISABLE"] = "1"
     mpl.use("Agg")
-    os.chdir(build.HERE)
-    try:
-        yield
-    finally:
-        plt.close("all")
-        os.chdir(before)
+    with contextlib.chdir(build.HERE), mpl.rc_context(), torch.random.fork_rng(devices=[]):
+        try:
+            yield
+        finally:
+            plt.close("all")
+            torch.set_default_dtype(dtype)
 
 
 def run(

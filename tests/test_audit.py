@@ -6,7 +6,9 @@ import os
 import re
 from pathlib import Path
 
+import matplotlib as mpl
 import pytest
+import torch
 from tools import load
 
 from gan_course.checks import Record
@@ -174,6 +176,22 @@ def test_a_section_is_executed_alone(source: Path):
     chapter = audit.run(source, lambda heading: heading == "First")
     assert chapter.names["x"] == 0.3
     assert "y" not in chapter.names
+
+
+def test_what_a_chapter_sets_for_its_process_ends_with_it(source: Path):
+    sets = """import matplotlib, torch
+torch.set_default_dtype(torch.float64)
+torch.manual_seed(7)
+matplotlib.rcParams["font.size"] = 31
+x = """
+    source.write_text(CHAPTER.replace("x = ", sets, 1), encoding="utf-8")
+    torch.manual_seed(1)
+    before = torch.get_rng_state(), Path.cwd(), mpl.rcParams["font.size"]
+    chapter = audit.run(source, lambda heading: heading == "First")
+    assert chapter.names["torch"] is torch
+    assert torch.get_default_dtype() is torch.float32
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (Path.cwd(), mpl.rcParams["font.size"]) == before[1:]
 
 
 def test_the_table_says_what_is_typed_and_what_is_generated(

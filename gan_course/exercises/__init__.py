@@ -108,6 +108,15 @@ def expect(hint: str, value: object, expected: object, atol: float = 1e-5) -> No
         raise Wrong(hint, _slip(measured, claimed, max(atol, 1e-9)))
 
 
+def agrees(value: object, expected: object, atol: float = 1e-5) -> bool:
+    """Whether :func:`expect` would be content, for example with a mistake that has a hint."""
+    try:
+        expect("", value, expected, atol)
+    except Wrong:
+        return False
+    return True
+
+
 def _slip(measured: Tensor, claimed: Tensor, atol: float) -> str:
     """Which usual slip turns the claimed numbers into the measured ones, in words."""
 
@@ -247,6 +256,7 @@ def exercise(key: str, answer: object) -> None:
 __all__ = [
     "Open",
     "Wrong",
+    "agrees",
     "call",
     "exercise",
     "expect",

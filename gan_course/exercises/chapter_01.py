@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from gan_course.exercises import Open, Wrong, call, expect, number, several, specification
+from gan_course.exercises import Open, Wrong, agrees, call, expect, number, several, specification
 from gan_course.images import digits
 
 FAMILY = {
@@ -97,7 +97,7 @@ def softplus_backward(answer: Callable[..., Any]) -> None:
     }
     for slip, hint in SLIPS.items():
         wrong = _walk_back(slip, x, y, W1, b1, w2, b2)
-        if all(_near(mine, theirs) for mine, theirs in zip(found, wrong, strict=True)):
+        if all(agrees(mine, theirs, atol=1e-9) for mine, theirs in zip(found, wrong, strict=True)):
             raise Wrong(hint)
     by_name = dict(zip(names, zip(found, wanted, strict=True), strict=True))
     for name, hint in hints.items():  # in the order of the walk back
@@ -141,14 +141,6 @@ def _walk_back(slip: str, *given: Tensor) -> tuple[Tensor, ...]:
     return x.T @ d_u, d_u.sum(dim=0, keepdim=True), h.T @ d_a, d_a.sum(dim=0, keepdim=True)
 
 
-def _near(value: object, expected: Tensor) -> bool:
-    try:
-        expect("", value, expected, atol=1e-9)
-    except Wrong:
-        return False
-    return True
-
-
 @specification("01.5")
 def best_smudge(answer: object) -> None:
     """The held-out digits choose the best hundredth, the training digits the least noise."""
@@ -188,10 +180,10 @@ def nearer_to_seen(answer: Callable[[Tensor, Tensor, Tensor], Any]) -> None:
     seen, unseen = rows[:60], rows[60:120]
     copies = seen[:30] + 0.01 * new[:30]
     share = call(answer, copies, seen, unseen)
-    if _near(share, torch.tensor(30.0)):
+    if agrees(share, torch.tensor(30.0), atol=1e-9):
         raise Wrong("That is how many samples are nearer to the seen; the share was asked for.")
     far, farther = (torch.cdist(copies, rows).amax(dim=1) for rows in (seen, unseen))
-    if _near(share, (far < farther).double().mean()):
+    if agrees(share, (far < farther).double().mean(), atol=1e-9):
         raise Wrong("That compares the farthest rows of each kind; the nearest decide.")
     expect("Return one number, a share from 0 to 1.", share, 0.5, atol=0.5)
     expect("Smudged copies of seen rows: all are nearer to the seen.", share, 1.0, 0.05)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gan_course.distributions import ring
-from gan_course.exercises import Wrong, call, expect, specification, whole_number
+from gan_course.exercises import Wrong, agrees, call, expect, specification, whole_number
 from gan_course.losses import cross_entropy
 from gan_course.networks import Ensemble, mlp
 from gan_course.training import Trainer
@@ -54,7 +54,7 @@ def discriminator_loss(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
             "the sign in the generated half: D is to say that generated samples are not real",
         ),
     ):
-        if _near(loss, mistake):
+        if agrees(loss, mistake, atol=1e-4):
             raise Wrong(hint)
     expect("not −V: look at the signs and at both halves", loss, expected)
     expect(
@@ -73,23 +73,15 @@ def density_of_a_square(answer: Callable[[Tensor], Tensor]) -> None:
     """1 / (2√x): two preimages, each with density ½ and slope 2√x."""
     x = torch.linspace(0.05, 0.95, 19)
     density, right = call(answer, x), 0.5 / x.sqrt()
-    if _near(density, right / 2):
+    if agrees(density, right / 2, atol=1e-4):
         raise Wrong("half of it is missing: two z lead to each x, √x and −√x")
-    if _near(density, 2 * right):
+    if agrees(density, 2 * right, atol=1e-4):
         raise Wrong("twice too much: z is uniform on an interval of length 2; its density is ½")
-    if _near(density, 2 * x.sqrt()) or _near(density, x.sqrt()):
+    if agrees(density, 2 * x.sqrt(), atol=1e-4) or agrees(density, x.sqrt(), atol=1e-4):
         raise Wrong("divide by the slope |G'(z)|, don't multiply: where G stretches, p_g is low")
-    if _near(density, x.sqrt() / 2):
+    if agrees(density, x.sqrt() / 2, atol=1e-4):
         raise Wrong("the slope of z² is 2|z| = 2√x, all of it below the line of the fraction")
     expect("count the z that lead to x, and divide by |G'(z)|", density, right)
-
-
-def _near(value: object, expected: Tensor) -> bool:
-    try:
-        expect("", value, expected, atol=1e-4)
-    except Wrong:
-        return False
-    return True
 
 
 @specification("02.4")
@@ -238,13 +230,13 @@ def _wrong_weights(*faults: str) -> Tensor:
 def _expect_round(answer: Round, faults: Iterable[str], last: str) -> None:
     """Compare the weights with those of the right round, then with those of wrong ones."""
     weights, reached = _weights_after(answer)
-    if _near(weights, _weights_after(_round())[0]):
+    if agrees(weights, _weights_after(_round())[0], atol=1e-4):
         if reached > ROUNDS:
             raise Wrong(f"the weights are right, but at a price: {HINTS['attached']}")
         return
     together = [chosen for count in (1, 2, 3) for chosen in combinations(faults, count)]
     for chosen in [*together, *((fault,) for fault in HINTS)]:
-        if _near(weights, _wrong_weights(*chosen)):
+        if agrees(weights, _wrong_weights(*chosen), atol=1e-4):
             raise Wrong("; ".join(HINTS[fault] for fault in chosen))
     raise Wrong(last)
 
