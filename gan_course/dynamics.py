@@ -14,6 +14,7 @@ their start (1, 1) is our (1, −1), of which (−1, 1) is the mirror image.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -57,13 +58,16 @@ PUSHES: dict[str, tuple[Slope, Slope, Slope]] = {
 }
 
 
-def dirac(loss: str = "minimax", r1: float = 0.0, noise: float = 0.0) -> Field:
+def dirac(loss: str = "minimax", r1: float = 0.0, noise: float = 0.0, *, r2: float = 0.0) -> Field:
     """The Dirac-GAN's field, Mescheder et al. 2018, sections 2 and 3; a(x) = ψ x, high is real.
 
     Args:
-        loss: a key of :data:`PUSHES`.
+        loss: a key of :data:`PUSHES`, or ``"relativistic"``, whose push is a function of the
+            difference of two logits (Huang et al. 2024, eq. 2).
         r1: weight γ of R1, γ/2 · E ‖∇ₓ a‖² at the data (their eq. 9): here γ/2 · ψ².
         noise: standard deviation of the instance noise added to data and samples alike.
+        r2: weight of R2, the same charge at the samples (their eq. 10). The slope of a straight
+            line is ψ there, too, so here it is more of the same.
 
     Returns:
         A function of states ``(..., 2)``, to velocities of the same shape.
@@ -71,18 +75,24 @@ def dirac(loss: str = "minimax", r1: float = 0.0, noise: float = 0.0) -> Field:
     Raises:
         ValueError: the loss is unknown, or a weight negative.
     """
-    on_generator, on_real, on_fake = PUSHES[one_of("loss", loss, PUSHES)]
-    r1 = number("r1", r1, at_least=0)
+    one_of("loss", loss, [*PUSHES, "relativistic"])
+    friction = number("r1", r1, at_least=0) + number("r2", r2, at_least=0)
     noise = number("noise", noise, at_least=0)
     nodes, shares = _normal_quadrature(32 if noise else 1)
 
     def field(state: Tensor) -> Tensor:
         theta, psi = state[..., :1], state[..., 1:]  # keeps a dimension, for the noise
-        real = noise * nodes.to(state)
-        fake, weights = theta + real, shares.to(state)
-        of_theta = psi * on_generator(psi * fake)
-        of_psi = real * on_real(psi * real) - fake * on_fake(psi * fake) - r1 * psi
-        return torch.stack([of_theta @ weights, of_psi @ weights], dim=-1)
+        real, weights = noise * nodes.to(state), shares.to(state)
+        if loss == "relativistic":  # the noise of a pair is a normal number of √2 times its width
+            apart = theta + math.sqrt(2) * real
+            of_theta = psi * torch.sigmoid(-psi * apart)
+            of_psi = -apart * torch.sigmoid(psi * apart)
+        else:
+            on_generator, on_real, on_fake = PUSHES[loss]
+            fake = theta + real
+            of_theta = psi * on_generator(psi * fake)
+            of_psi = real * on_real(psi * real) - fake * on_fake(psi * fake)
+        return torch.stack([of_theta @ weights, (of_psi - friction * psi) @ weights], dim=-1)
 
     return field
 

@@ -93,6 +93,71 @@ def mlp(
     return nn.Sequential(*layers, linear(features, outputs))
 
 
+def residual_mlp(
+    inputs: int,
+    outputs: int,
+    *,
+    width: int = 128,
+    blocks: int = 2,
+    activation: str = "leaky relu",
+) -> nn.Sequential:
+    """A perceptron of residual blocks without any norm: x + f(x), with f = 0 at the start.
+
+    It has the layers of ``mlp(inputs, outputs, width=width, depth=1 + 2 * blocks)``, as many
+    weights, and the same start but for one thing: the second layer of each block begins at zero,
+    so that a deep network begins as a shallow one (Fixup: Zhang et al. 2019, section 3).
+
+    Args:
+        inputs: number of features of a sample.
+        outputs: number of features that come out.
+        width: units in each hidden layer.
+        blocks: residual blocks, of two layers each.
+        activation: a key of :data:`ACTIVATIONS`.
+
+    Raises:
+        ValueError: a size is no whole number or too small, or the activation is unknown.
+
+    Example:
+        >>> residual_mlp(2, 1)(torch.randn(5, 2)).shape
+        torch.Size([5, 1])
+    """
+    inputs = whole("inputs", inputs, at_least=1, at_most=_MOST)
+    outputs = whole("outputs", outputs, at_least=1, at_most=_MOST)
+    width = whole("width", width, at_least=1, at_most=_MOST)
+    blocks = whole("blocks", blocks, at_least=0, at_most=1000)
+    act = ACTIVATIONS[one_of("activation", activation, ACTIVATIONS)]
+
+    def block() -> nn.Module:
+        last = nn.Linear(width, width)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        return Skip(nn.Sequential(act(), nn.Linear(width, width), act(), last))
+
+    return nn.Sequential(
+        nn.Linear(inputs, width),
+        *(block() for _ in range(blocks)),
+        act(),
+        nn.Linear(width, outputs),
+    )
+
+
+class Skip(nn.Module):
+    """x + f(x) (He et al. 2016, eq. 1).
+
+    Args:
+        inner: f, which keeps the shape of x.
+    """
+
+    def __init__(self, inner: nn.Sequential) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Keep the shape of ``x``."""
+        y: Tensor = x + self.inner(x)
+        return y
+
+
 class SpectralNorm(nn.Module):
     """Divide a weight by its largest singular value (Miyato et al. 2018, algorithm 1).
 
@@ -295,7 +360,7 @@ def mixes_samples(network: nn.Module) -> bool:
 
 def is_plain(network: nn.Module) -> bool:
     """Whether a network is trained linear layers and activations, without a mode or a memory."""
-    plain = (nn.Sequential, nn.Linear, *ELEMENTWISE, FourierFeatures)
+    plain = (nn.Sequential, nn.Linear, *ELEMENTWISE, FourierFeatures, Skip)
     trained = all(parameter.requires_grad for parameter in network.parameters())
     return trained and all(
         type(module) in plain and not _hooked(module) for module in network.modules()
@@ -371,6 +436,8 @@ def _apply(module: nn.Module, x: Tensor, *label: Tensor) -> Tensor:
         for layer in module:
             x = _apply(layer, x)
         return x
+    if type(module) is Skip and not label and not _hooked(module):
+        return x + _apply(module.inner, x)
     if isinstance(module, ELEMENTWISE):
         return module(x)  # type: ignore[no-any-return]
     biased = type(module) is nn.Linear and module.bias is not None

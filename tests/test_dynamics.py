@@ -40,9 +40,9 @@ def radius(path: Tensor) -> Tensor:
     return path.norm(dim=-1)
 
 
-@pytest.mark.parametrize("loss", dynamics.PUSHES)
-@pytest.mark.parametrize("r1", [0.0, 0.7])
-def test_the_field_is_the_descent_of_the_librarys_losses(loss: str, r1: float):
+@pytest.mark.parametrize("loss", [*dynamics.PUSHES, "relativistic"])
+@pytest.mark.parametrize(("r1", "r2"), [(0.0, 0.0), (0.7, 0.0), (0.0, 0.4), (0.7, 0.4)])
+def test_the_field_is_the_descent_of_the_librarys_losses(loss: str, r1: float, r2: float):
     for state in some_states():
         theta, psi = state.clone().requires_grad_().unbind()
         real, fake = torch.zeros(1, 1, 1).double(), theta.reshape(1, 1, 1)
@@ -50,13 +50,14 @@ def test_the_field_is_the_descent_of_the_librarys_losses(loss: str, r1: float):
         def critic(x: Tensor, psi: Tensor = psi) -> Tensor:
             return (psi * x).squeeze(-1)
 
-        of_G = LOSSES[loss].generator(None, critic(fake))
+        of_G = LOSSES[loss].generator(critic(real), critic(fake))
         of_D = LOSSES[loss].discriminator(critic(real), critic(fake))
-        of_D = of_D + r1 * PENALTIES["R1"](critic, real, fake)
+        for name, weight in (("R1", r1), ("R2", r2)):
+            of_D = of_D + weight * PENALTIES[name](critic, real, fake)
         (down_G,) = torch.autograd.grad(of_G, theta, retain_graph=True)
         (down_D,) = torch.autograd.grad(of_D, psi)
         expected = -torch.stack([down_G, down_D])
-        torch.testing.assert_close(dirac(loss, r1=r1)(state), expected, rtol=0, atol=1e-12)
+        torch.testing.assert_close(dirac(loss, r1=r1, r2=r2)(state), expected, rtol=0, atol=1e-12)
 
 
 def test_instance_noise_is_the_average_over_noisy_points():
@@ -70,9 +71,21 @@ def test_instance_noise_is_the_average_over_noisy_points():
     torch.testing.assert_close(found, torch.stack([of_theta, of_psi]), rtol=0, atol=1e-9)
 
 
+def test_relativistic_noise_is_the_average_over_noisy_pairs():
+    theta, psi, noise = 0.8, -1.1, 0.6
+    n = torch.linspace(-8, 8, 1_001, dtype=torch.float64)
+    weight = torch.exp(-(n**2) / 2) / math.sqrt(2 * math.pi) * (n[1] - n[0])
+    apart = theta + noise * (n[:, None] - n)  # a generated point less a real one
+    pairs = weight[:, None] * weight
+    of_theta = (pairs * psi * torch.sigmoid(-psi * apart)).sum()
+    of_psi = -(pairs * apart * torch.sigmoid(psi * apart)).sum()
+    found = dirac("relativistic", noise=noise)(torch.tensor([theta, psi], dtype=torch.float64))
+    torch.testing.assert_close(found, torch.stack([of_theta, of_psi]), rtol=0, atol=1e-9)
+
+
 def test_fact_10_the_eigenvalues_of_the_dirac_gan():
     half = torch.tensor([-0.5j, 0.5j], dtype=torch.complex128)
-    for loss in ("minimax", "non-saturating"):
+    for loss in ("minimax", "non-saturating", "relativistic"):
         torch.testing.assert_close(eigenvalues(dirac(loss), REST), half)
     torch.testing.assert_close(eigenvalues(dirac("wasserstein"), REST), 2 * half)
 

@@ -11,7 +11,14 @@ from torch import Generator, Tensor, nn
 from torch.nn.utils import parametrizations
 from toys import deconvolution
 
-from gan_course.networks import ACTIVATIONS, Ensemble, FourierFeatures, mlp
+from gan_course.networks import (
+    ACTIVATIONS,
+    Ensemble,
+    FourierFeatures,
+    is_plain,
+    mlp,
+    residual_mlp,
+)
 from gan_course.training.state import Solo
 
 RUNS, BATCH = 3, 16
@@ -40,6 +47,13 @@ def spectral_convolution() -> nn.Sequential:
     return nn.Sequential(nn.Unflatten(1, (1, 2)), layer, nn.Flatten())
 
 
+def moved(network: nn.Module) -> nn.Module:
+    """Away from a start with zeros."""
+    for weight in network.parameters():
+        nn.init.normal_(weight, 0, 0.3)
+    return network
+
+
 NETWORKS: dict[str, Build] = {
     "mlp": lambda: mlp(2, 3, width=16),
     "no bias": lambda: nn.Sequential(nn.Linear(2, 4, bias=False), nn.Softplus(), nn.Linear(4, 1)),
@@ -48,6 +62,7 @@ NETWORKS: dict[str, Build] = {
     "both norms": lambda: mlp(2, 3, width=16, batch_norm=True, spectral_norm=True),
     "minibatch std": lambda: mlp(2, 3, width=16, minibatch_std=True),
     "waves": lambda: mlp(2, 3, width=16, fourier=4),
+    "residual": lambda: moved(residual_mlp(2, 3, width=16)),
     "convolutional": deconvolution,
     "spectral convolution": spectral_convolution,
     "nested": lambda: nn.Sequential(mlp(2, 4, width=8), nn.Sequential(nn.LayerNorm(4))),
@@ -96,6 +111,52 @@ def test_mlp_options_add_what_they_name() -> None:
     plain, normed = mlp(2, 1), mlp(2, 1, batch_norm=True, depth=3)
     assert not [m for m in plain.modules() if isinstance(m, nn.BatchNorm1d)]
     assert len([m for m in normed.modules() if isinstance(m, nn.BatchNorm1d)]) == 3
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 3])
+def test_residual_blocks_add_to_what_they_see(blocks: int) -> None:
+    """Layer by layer, x + W₂ act(W₁ act(x) + b₁) + b₂, with the layers of a deep perceptron."""
+    network = moved(residual_mlp(4, 2, width=8, blocks=blocks))
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+    plain = [w.shape for w in mlp(4, 2, width=8, depth=1 + 2 * blocks).parameters()]
+    assert [w.shape for w in network.parameters()] == plain
+
+    def act(h: Tensor) -> Tensor:
+        return torch.where(h > 0, h, 0.2 * h)
+
+    x = batch(0, 5, 4)
+    first, *inner, last = [lambda h, m=m: h @ m.weight.T + m.bias for m in layers]
+    h = first(x)
+    for one, two in zip(inner[::2], inner[1::2], strict=True):
+        h = h + two(act(one(act(h))))
+    torch.testing.assert_close(network(x), last(act(h)))
+    assert is_plain(network)
+
+
+def test_residual_blocks_begin_as_if_they_were_not_there() -> None:
+    torch.manual_seed(0)
+    network = residual_mlp(4, 2, width=8, blocks=3, activation="tanh")
+    first, *_, last = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+    x = batch(0, 5, 4)
+    assert torch.equal(network(x), last(first(x).tanh()))
+    # … and begin to move: the gradient reaches the zeros.
+    network(x).square().sum().backward()
+    assert all(bool(network[i].inner[-1].weight.grad.any()) for i in (1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"inputs": 0, "outputs": 1}, "inputs = 0"),
+        ({"inputs": 1, "outputs": 0}, "outputs = 0"),
+        ({"inputs": 1, "outputs": 1, "width": 0}, "width = 0"),
+        ({"inputs": 1, "outputs": 1, "blocks": -1}, "blocks = -1"),
+        ({"inputs": 1, "outputs": 1, "activation": "swish"}, "activation = 'swish': .*relu"),
+    ],
+)
+def test_residual_mlp_names_bad_arguments(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        residual_mlp(**options)
 
 
 @pytest.mark.parametrize(
