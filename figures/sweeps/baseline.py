@@ -1,0 +1,248 @@
+"""The modern baseline of Huang et al. (2024), built up one change at a time, and taken down again.
+
+Relativistic pairs, R1, R2, residual blocks without norm, on the ring, the grid and stacked digits.
+Every row is trained at three learning rates. A run is quoted at the rate that is best, by the
+``score`` below, for the other half of the runs (column ``quoted``), so that no run has a part in
+the choice of its own rate. All rows of a target have networks of equally many weights, which start
+alike (the residual ones but for the zeros of their blocks), and see the same draws: they are
+compared in pairs.
+
+Of the toys' samples we record the effective modes, HQ, and the reverse KL of the nearest modes; the
+score is the JS of all masses, of each mode's HQ samples and of the strays together, from those
+of perfect samples. Of the stacks, which a judge of single digits reads: the modes it finds, the KL
+of its 1,000 counts from even ones, and in HQ's place the precision of single digits, in its
+features, beside digits that nobody trained on; the score is the JS of the counts.
+
+    python figures/sweeps/baseline.py            # figures/runs/baseline.csv, .json
+    python figures/sweeps/baseline.py --quick    # figures/runs/baseline.quick.csv, .json
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import torch
+from by_script import record
+from torch import Generator, Tensor, nn
+
+from gan_course.distributions import GaussianMixture, grid, normal, ring
+from gan_course.images import Stacked, digits, stacked_label
+from gan_course.metrics import (
+    Classifier,
+    js_of_masses,
+    label_coverage,
+    mode_coverage,
+    precision_recall,
+    train_classifier,
+)
+from gan_course.networks import Ensemble, mlp, residual_mlp
+from gan_course.training import NonFiniteError, Settings, Trainer
+
+#: What makes a row: the loss, the weights of R1 and of R2 in units of γ, residual blocks.
+ROWS: dict[str, tuple[str, float, float, bool]] = {
+    "non-saturating": ("non-saturating", 0, 0, False),
+    "relativistic": ("relativistic", 0, 0, False),
+    "+ R1": ("relativistic", 1, 0, False),
+    "+ R2": ("relativistic", 1, 1, False),
+    "+ residual = full": ("relativistic", 1, 1, True),
+    "full, non-saturating": ("non-saturating", 1, 1, True),
+    "full, no R1": ("relativistic", 0, 1, True),
+    "full, no R2": ("relativistic", 1, 0, True),
+    "full, R1 twice for R1 + R2": ("relativistic", 2, 0, True),
+}
+SETTINGS: dict[str, Any] = {
+    "rates": [5e-4, 1e-3, 2e-3],
+    "betas": [0.5, 0.99],
+    "averaging": 0.99,
+    "blocks": 1,
+    "targets": {
+        "ring": {
+            "gamma": 0.1,
+            "steps": 1_000,
+            "batch": 64,
+            "width": 32,
+            "std": 0.05,
+            "runs": 16,
+            "samples": 2_500,
+        },
+        "grid": {
+            "gamma": 0.1,
+            "steps": 1_000,
+            "batch": 64,
+            "width": 32,
+            "std": 0.1,
+            "runs": 16,
+            "samples": 2_500,
+        },
+        "stacked": {
+            "gamma": 0.1,
+            "steps": 400,
+            "batch": 64,
+            "width": 96,
+            "latent": 64,
+            "runs": 8,
+            "samples": 5_000,
+        },
+    },
+}
+QUICK: dict[str, Any] = SETTINGS | {
+    "targets": {
+        name: own | {"steps": steps, "runs": 4, "samples": 1_000}
+        for (name, own), steps in zip(SETTINGS["targets"].items(), (60, 40, 10), strict=True)
+    },
+}
+MEASURES = ["score", "effective", "high_quality", "reverse_kl"]
+Measure = Callable[[Tensor], dict[str, Tensor]]
+
+
+def on_toy(target: GaussianMixture, std: float, x: Tensor) -> dict[str, Tensor]:
+    """The measures of points ``(runs, samples, 2)``."""
+    found = mode_coverage(x, target.centers, std)
+    distance, nearest = torch.cdist(x, target.centers.to(x)).min(dim=-1)
+    modes = len(target.centers)
+    cell = torch.where(distance <= 3 * std, nearest, modes)  # the last one is the strays'
+    masses = nn.functional.one_hot(cell, modes + 1).double().mean(dim=1)
+    right = 1 - math.exp(-4.5)  # of perfect samples in the plane
+    perfect = torch.tensor([right / modes] * modes + [1 - right]).double()
+    return {
+        "score": js_of_masses(masses, perfect.expand_as(masses)),
+        "effective": (math.log(modes) - found.reverse_kl.double()).exp(),
+        "high_quality": found.high_quality,
+        "reverse_kl": found.reverse_kl,
+    }
+
+
+def on_stacks(judge: Classifier, unseen: Tensor, x: Tensor) -> dict[str, Tensor]:
+    """The measures of stacks ``(runs, samples, 3, 8, 8)``."""
+    said = judge.classify(x.unsqueeze(-3))
+    found = label_coverage(stacked_label(said), torch.ones(1000))
+    single = x[:, : len(unseen)].reshape(len(x), -1, 1, 8, 8)[:, : len(unseen)]
+    real = judge.features(unseen).expand(len(x), -1, -1)
+    quality = precision_recall(judge.features(single), real)
+    masses = found.counts.double() / x.shape[1]
+    even = torch.full_like(masses, 1e-3)
+    return {
+        "score": js_of_masses(masses, even),
+        "effective": (math.log(1000) - found.kl).exp(),
+        "high_quality": quality.precision,
+        "reverse_kl": found.kl,
+        "modes": found.classes,
+    }
+
+
+class Task:
+    """A target: its data, its networks and its measures.
+
+    Args:
+        name: ``"ring"``, ``"grid"`` or ``"stacked"``.
+        settings: its part of SETTINGS.
+    """
+
+    def __init__(self, name: str, settings: dict[str, Any]) -> None:
+        self.settings, self.pixels = settings, 2
+        self.data: Any
+        if name == "stacked":
+            images, labels = digits()
+            order = torch.randperm(len(images), generator=Generator().manual_seed(0))
+            known, train, unseen = order.split([597, 700, 500])
+            self.data, self.pixels = Stacked(images[train], labels[train]), 192
+            judge = train_classifier(images[known], labels[known], held_out=97)
+            self.measure: Measure = partial(on_stacks, judge, images[unseen])
+        else:
+            std = settings["std"]
+            self.data = ring(std=std) if name == "ring" else grid(std=std)
+            self.measure = partial(on_toy, self.data, std)
+        self.latent = settings.get("latent", 2)
+
+    def players(self, residual: bool, blocks: int) -> tuple[Callable[[], nn.Module], ...]:
+        """What makes G, and what makes D."""
+        width = self.settings["width"]
+        build: Callable[..., nn.Sequential] = partial(mlp, depth=1 + 2 * blocks)
+        if residual:
+            build = partial(residual_mlp, blocks=blocks)
+        if self.pixels == 2:
+            return lambda: build(2, 2, width=width), lambda: build(2, 1, width=width)
+        picture = nn.Sequential(nn.Unflatten(1, (3, 8, 8)), nn.Tanh())
+        return (
+            lambda: nn.Sequential(*build(self.latent, 192, width=width), *copy.deepcopy(picture)),
+            lambda: nn.Sequential(nn.Flatten(), *build(192, 1, width=width)),
+        )
+
+
+def play(
+    task: Task, row: str, settings: dict[str, Any], rates: list[float], seed: int = 0
+) -> dict[str, Tensor]:
+    """Train a row with some rates, as many runs with each; measure all runs in the end.
+
+    Runs of one number begin alike whatever the row, and see the same draws.
+    """
+    loss, r1, r2, residual = ROWS[row]
+    own = task.settings
+    rate = [value for value in rates for _ in range(own["runs"])]
+    chosen = Settings(
+        loss=loss,
+        penalties={"R1": r1 * own["gamma"], "R2": r2 * own["gamma"]},
+        batch=own["batch"],
+        betas=tuple(settings["betas"]),
+        averaging=settings["averaging"],
+        discriminator_rate=rate,
+        generator_rate=rate,
+    )
+    torch.manual_seed(seed)
+    G, D = (Ensemble(build, len(rate)) for build in task.players(residual, settings["blocks"]))
+    trainer = Trainer(G, D, task.data, normal(task.latent), chosen, seed=seed, device="cpu")
+    with contextlib.suppress(NonFiniteError):  # all have stopped, and keep their last good weights
+        trainer.train(own["steps"], progress=False)
+    found = [
+        task.measure(part)  # a few runs at a time
+        for part in trainer.sample(own["samples"], averaged=True).split(4)
+    ]
+    together = {name: torch.cat([part[name] for part in found]) for name in found[0]}
+    return together | {"diverged": trainer.frozen}
+
+
+def chosen_by_others(score: Tensor) -> Tensor:
+    """The rate at which each run is quoted, by the mean score of the other half of the runs.
+
+    Args:
+        score: lower is better, ``(rates, runs)``.
+
+    Returns:
+        The index of a rate for each run, ``(runs,)``.
+    """
+    half = score.shape[1] // 2
+    first, second = score[:, :half].mean(dim=1).argmin(), score[:, half:].mean(dim=1).argmin()
+    return torch.cat([second.expand(half), first.expand(score.shape[1] - half)])
+
+
+def measure(settings: dict[str, Any]) -> pd.DataFrame:
+    """Train every row on every target; a row of the table for each rate and run."""
+    frames, rates = [], settings["rates"]
+    for name, own in settings["targets"].items():
+        task = Task(name, own)
+        for row in ROWS:
+            found = play(task, row, settings, rates)
+            runs = own["runs"]
+            best = chosen_by_others(found["score"].reshape(len(rates), runs))
+            at = torch.arange(len(rates)).unsqueeze(1)
+            columns: dict[str, Any] = {"target": name, "row": row}
+            columns |= {"rate": [rate for rate in rates for _ in range(runs)]}
+            columns |= {"run": list(range(runs)) * len(rates)}
+            columns |= {"quoted": (at == best).flatten().tolist()}
+            columns |= {key: v.double().numpy().round(6) for key, v in found.items()}
+            frames.append(pd.DataFrame(columns).assign(diverged=found["diverged"].tolist()))
+            line = frames[-1].loc[frames[-1]["quoted"], ["rate", *MEASURES]].mean()
+            sys.stderr.write(f"{name}, {row}: {line.round(4).to_dict()}\n")
+            sys.stderr.flush()
+    return pd.concat(frames, ignore_index=True)
+
+
+if __name__ == "__main__":
+    record(__file__, measure, SETTINGS, QUICK)
