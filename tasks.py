@@ -30,7 +30,17 @@ OWN = "GAN_COURSE_PYTHON"
 # What must be importable for an extra of pyproject.toml to count as there.
 MODULES = {
     "": ("torch", "numpy", "scipy", "sklearn", "pandas", "matplotlib", "seaborn", "tqdm"),
-    "book": ("jupyterlab", "ipykernel", "ipywidgets", "anywidget", "sympy", "jupytext", "nbclient"),
+    "book": (
+        "jupyterlab",
+        "ipykernel",
+        "ipywidgets",
+        "anywidget",
+        "sympy",
+        "jupytext",
+        "nbclient",
+        "jupyter_client",
+        "cloudpickle",
+    ),
     "test": (
         "pytest",
         "xdist",

@@ -23,7 +23,8 @@ module             what it holds                                               c
 ``explore``        a picture with sliders                                      01
 ``arguments``      what every function asks of its arguments                   all
 ``checks``         ``check``: the assertion behind every number of the prose   all
-``exercises``      each exercise's specification                               all
+``exercises``      each exercise's specification; how far you are              all
+``grading``        which exercises of submitted notebooks are right            all
 ``notebook``       what a chapter's first cell does                            all
 =================  ==========================================================  ========
 
@@ -33,6 +34,7 @@ Importing it needs no Jupyter; ``gan_course.Lab`` is loaded when it is first ask
 from typing import TYPE_CHECKING, Any
 
 from gan_course.distributions import Empirical, GaussianMixture, Uniform
+from gan_course.exercises import progress
 from gan_course.losses import LOSSES, Loss
 from gan_course.networks import Ensemble, mlp
 from gan_course.penalties import PENALTIES, Penalty
@@ -55,6 +57,7 @@ __all__ = [
     "Trainer",
     "Uniform",
     "mlp",
+    "progress",
 ]
 
 

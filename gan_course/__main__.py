@@ -1,4 +1,4 @@
-"""The library's commands: ``python -m gan_course sweep FILE.toml``, ``train NAME``, ``audit``.
+"""The library's commands: ``python -m gan_course sweep``, ``train``, ``audit``, ``grade``.
 
 ``torchrun --nproc-per-node=2 -m gan_course train NAME`` trains on two processes together.
 """
@@ -79,6 +79,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--run", dest="execute", action="store_true", help="execute them, and judge their checks"
     )
     audit.set_defaults(run=_audit, threads=1)
+    grade = commands.add_parser(
+        "grade",
+        help="which exercises of submitted notebooks are right?",
+        description="Run the exercises of submitted notebooks, each in a kernel of its own, and "
+        "judge the answers: right, wrong with which hint, open, or crashed. A submission runs as "
+        "you: grade strangers in a container.",
+    )
+    grade.add_argument("paths", nargs="+", type=Path, metavar="FILE.ipynb")
+    grade.add_argument("--jobs", type=int, default=1, help="side by side; default: %(default)s")
+    grade.add_argument("--format", choices=("text", "csv", "json"), default="text")
+    grade.add_argument("--output", type=Path, help="where the table goes, if not to the screen")
+    grade.add_argument(
+        "--limit", type=float, default=120, help="seconds for a cell; default: %(default)g"
+    )
+    grade.add_argument(
+        "--whole", action="store_true", help="run the cells above the exercises, too"
+    )
+    grade.set_defaults(run=_grade, threads=None)
     for command in (sweep, train):
         command.add_argument("--device", default="auto", help="auto, cpu, cuda")
         command.add_argument("--program", choices=PROGRAMS, default="eager")
@@ -192,6 +210,23 @@ def _audit(options: argparse.Namespace) -> None:
         raise ValueError(f"there are no chapters in {notebooks}: audit needs a checkout")
     sys.path.insert(0, str(notebooks))
     importlib.import_module("audit").main(options.chapters, execute=options.execute)
+
+
+def _grade(options: argparse.Namespace) -> None:
+    from gan_course import grading  # noqa: PLC0415  # it needs Jupyter's packages
+
+    def say(results: list[grading.Result]) -> None:
+        right = sum(result.verdict == "right" for result in results)
+        print(f"{results[0].file}: {right} of {len(results)}", file=sys.stderr)  # noqa: T201
+
+    results = grading.grade(
+        options.paths, jobs=options.jobs, limit=options.limit, whole=options.whole, done=say
+    )
+    table = grading.FORMATS[options.format](results)
+    if options.output:
+        options.output.write_text(table, encoding="utf-8")
+    else:
+        print(table, end="")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -216,3 +216,31 @@ def test_a_hint_ends_with_the_slip(value: list[float], slip: str):
     with pytest.raises(Wrong, match=rf"^Think\.{rf' .{slip}.' if slip else ''}$") as told:
         expect("Think.", value, [1, 2, 4])
     assert bool(told.value.slip) == bool(slip)
+
+
+# --- Progress ----------------------------------------------------------------------------------
+
+
+def test_progress_tells_what_was_seen_last(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(exercises, "_seen", {})
+    with pytest.raises(ValueError, match="no exercise was run yet"):
+        exercises.progress()
+    assert exercises.progress("05").rows[0] == ("05.1", "not run", "")
+    exercise("00.1", lambda x: 2 * x)
+    assert repr(exercises.progress()) == "✓ 00.1 right\n1 of 1 right"
+    with pytest.raises(Wrong):
+        exercise("00.1", lambda _: "<b>")
+    told = exercises.progress()
+    assert told.right == 0 and told.rows[0][1] == "wrong"
+    assert "Double it. (a number was expected, not '<b>')" in repr(told)
+    assert "&lt;b&gt;" in told._repr_html_() and "<b>" not in told._repr_html_()
+    exercise("00.1", ...)
+    assert exercises.progress().rows == (("00.1", "open", ""),)
+    with pytest.raises(ZeroDivisionError):
+        exercise("00.1", lambda x: x / 0)
+    assert exercises.progress().rows[0][1:] == (
+        "error",
+        "ZeroDivisionError: float division by zero",
+    )
+    with pytest.raises(ValueError, match="chapter = '99': it has no exercises"):
+        exercises.progress("99")

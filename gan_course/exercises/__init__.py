@@ -13,10 +13,11 @@ copies of what they are fed, and must leave them as they were.
 
 from __future__ import annotations
 
+import html
 import importlib
 import importlib.util
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -220,7 +221,12 @@ def several(answer: Any, count: int, what: str) -> list[Any]:
     return parts
 
 
-def _find(key: str) -> Specification:
+def find(key: str) -> Specification:
+    """The specification of exercise ``key``.
+
+    Raises:
+        ValueError: there is no such exercise.
+    """
     chapter = f"{__name__}.chapter_{key.split('.', maxsplit=1)[0]}"
     if importlib.util.find_spec(chapter) is not None:
         importlib.import_module(chapter)
@@ -242,25 +248,107 @@ def exercise(key: str, answer: object) -> None:
         ValueError: there is no such exercise.
         Wrong: the answer is wrong; the message says what to look at.
     """
-    check = _find(key)
+    check = find(key)
+    _seen[key] = "error", ""
     try:
         if answer is ...:
             raise Open
         check(answer)
     except Open:
+        _seen[key] = "open", ""
         print(f"○ Exercise {key} is open: write your answer above, then run the cell again.")
         return
+    except Wrong as wrong:
+        _seen[key] = "wrong", str(wrong)
+        raise
+    except Exception as error:
+        _seen[key] = "error", f"{type(error).__name__}: {error}"
+        raise
+    _seen[key] = "right", ""
     print(f"✓ Exercise {key}: right.")
+
+
+#: What :func:`exercise` has seen last of each exercise: right, wrong, open or error, and a hint.
+_seen: dict[str, tuple[str, str]] = {}
+MARKS = {"right": "✓", "wrong": "✗", "open": "○", "error": "!", "not run": "·"}
+
+
+class Progress(NamedTuple):
+    """Which exercises are right, open or wrong; Jupyter shows it as a table.
+
+    Attributes:
+        rows: of each exercise its key, what is known of it, and the hint.
+    """
+
+    rows: tuple[tuple[str, str, str], ...]
+
+    @property
+    def right(self) -> int:
+        """How many are right."""
+        return sum(verdict == "right" for _, verdict, _ in self.rows)
+
+    def __repr__(self) -> str:
+        lines = [
+            f"{MARKS[verdict]} {key} {verdict}" + (f": {hint}" if hint else "")
+            for key, verdict, hint in self.rows
+        ]
+        return "\n".join([*lines, f"{self.right} of {len(self.rows)} right"])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{MARKS[verdict]}</td><td>{key}</td>"
+            f"<td style='text-align: left'>{html.escape(f'{verdict}: {hint}' if hint else verdict)}"
+            "</td></tr>"
+            for key, verdict, hint in self.rows
+        )
+        return f"<table>{rows}</table><p>{self.right} of {len(self.rows)} right</p>"
+
+
+def progress(*chapters: str) -> Progress:
+    """Which exercises you have solved since this kernel was started.
+
+    Args:
+        chapters: numbers such as ``"05"``; without any, those of which an exercise was run.
+
+    Raises:
+        ValueError: there is no such chapter, or none was run yet.
+    """
+    chosen = chapters or sorted({key.split(".", maxsplit=1)[0] for key in _seen})
+    if not chosen:
+        raise ValueError("no exercise was run yet: run one, or name a chapter, progress('05')")
+    rows = [
+        (key, *_seen.get(key, ("not run", ""))) for chapter in chosen for key in keys_of(chapter)
+    ]
+    return Progress(tuple(rows))
+
+
+def keys_of(chapter: str) -> list[str]:
+    """The keys of all exercises of a chapter, in order.
+
+    Raises:
+        ValueError: there is no such chapter.
+    """
+    name = f"{__name__}.chapter_{chapter}"
+    if importlib.util.find_spec(name) is not None:
+        importlib.import_module(name)
+    keys = sorted(key for key in SPECIFICATIONS if key.startswith(f"{chapter}."))
+    if not keys:
+        raise ValueError(f"chapter = {chapter!r}: it has no exercises")
+    return keys
 
 
 __all__ = [
     "Open",
+    "Progress",
     "Wrong",
     "agrees",
     "call",
     "exercise",
     "expect",
+    "find",
+    "keys_of",
     "number",
+    "progress",
     "several",
     "specification",
     "truth",
