@@ -13,6 +13,7 @@ module             what it holds                                               c
 ``convolutional``  DCGAN and a residual pair, for pictures of any size         09
 ``conditional``    networks that are told a class                              10
 ``augmentation``   pictures changed at random before D looks                   09
+``families``       VAE, autoregressive, diffusion, flow matching, a flow        11
 ``training``       Algorithm 1: ``Settings``, ``Trainer``, ``History``         02
 ``dynamics``       games as vector fields, eigenvalues; a GAN's Jacobian       06
 ``metrics``        modes, distances, intervals; pictures seen by a classifier  01, 07, 09

@@ -1,0 +1,45 @@
+"""What all families need: normal numbers, and their log density."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor
+
+from gan_course.arguments import tensor
+
+LOG_TAU = math.log(2 * math.pi)
+#: More of anything is a slip, which would fill the memory without a word.
+MOST = 10**6
+
+
+def points(x: Tensor) -> Tensor:
+    """The same, checked: real numbers, of two dimensions at least."""
+    return tensor("x", x, "(..., batch, dim)", finite=False)
+
+
+def like_normal(x: Tensor, generator: Generator | None) -> Tensor:
+    """Standard normal numbers in the shape of ``x``."""
+    return torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+
+
+def normal(shape: Sequence[int], generator: Generator | None, like: Tensor) -> Tensor:
+    """Standard normal numbers of a shape, of the kind of ``like``."""
+    return torch.randn(tuple(shape), generator=generator, dtype=like.dtype, device=like.device)
+
+
+def choose(log_weight: Tensor, generator: Generator | None) -> Tensor:
+    """One index for each row, drawn by its probability, ``(..., n)`` to ``(..., 1)``."""
+    u = torch.rand(log_weight.shape, generator=generator, dtype=log_weight.dtype)
+    gumbel = -(-u.clamp(min=1e-12).log()).log()
+    return (log_weight + gumbel.to(log_weight)).argmax(dim=-1, keepdim=True)
+
+
+def log_normal(x: Tensor, mean: Tensor | None = None, log_std: Tensor | None = None) -> Tensor:
+    """Log density of a normal with independent coordinates, summed over the last dimension."""
+    mean = torch.zeros_like(x) if mean is None else mean
+    log_std = torch.zeros_like(x) if log_std is None else log_std
+    each = -(((x - mean) / log_std.exp()).square() + LOG_TAU) / 2 - log_std
+    return each.sum(dim=-1)

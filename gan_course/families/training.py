@@ -1,0 +1,79 @@
+"""One training for all families."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Generator, Tensor, nn
+
+from gan_course.arguments import function, number, whole
+from gan_course.distributions import Source
+from gan_course.families.arithmetic import MOST
+
+
+class Family(Protocol):
+    """What :func:`fit` trains."""
+
+    def loss(self, x: Tensor, generator: Generator | None = None) -> Tensor:
+        """One number for each sample, ``(..., batch, dim)`` to ``(..., batch)``."""
+
+    def sample(self, shape: Sequence[int], generator: Generator | None = None) -> Tensor:
+        """Draw samples, shape ``(*shape, dim)``."""
+
+
+def fit(
+    model: nn.Module,
+    source: Source,
+    steps: int,
+    *,
+    batch: int = 256,
+    rate: float = 1e-3,
+    averaging: float = 0.99,
+    runs: int = 0,
+    generator: Generator | None = None,
+) -> nn.Module:
+    """Train by Adam: a constant rate for half of the steps, then a straight line to a hundredth.
+
+    Args:
+        model: a :class:`Family`; changed in place.
+        source: of the data.
+        steps: of Adam.
+        batch: samples in each, for each run.
+        rate: of learning, before it falls.
+        averaging: decay of the exponential average of the weights.
+        runs: of an ensemble; 0 for a plain model.
+        generator: where data and noise come from.
+
+    Returns:
+        A copy of the model with the averaged weights.
+
+    Raises:
+        ValueError: a number is out of range, or the model has no ``loss``.
+    """
+    function("model.loss", getattr(model, "loss", None))
+    steps, batch = whole("steps", steps, at_least=1), whole("batch", batch, at_least=1)
+    runs = whole("runs", runs, at_least=0, at_most=MOST)
+    rate, averaging = (
+        number("rate", rate, above=0),
+        number("averaging", averaging, at_least=0, below=1),
+    )
+    weights = [w for w in model.parameters() if w.requires_grad]
+    optimiser = torch.optim.Adam(weights, rate, betas=(0.9, 0.999), fused=True)
+    average = copy.deepcopy(model).requires_grad_(False)
+    averaged: list[Tensor] = [
+        w
+        for w, own in zip(average.parameters(), model.parameters(), strict=True)
+        if own.requires_grad
+    ]
+    shape = (runs, batch) if runs else (batch,)
+    for step in range(steps):
+        optimiser.param_groups[0]["lr"] = rate * min(1.0, 1 - 0.99 * (2 * step / steps - 1))
+        loss = model.loss(source.sample(shape, generator), generator)  # type: ignore[operator]
+        optimiser.zero_grad()
+        loss.mean(dim=-1).sum().backward()
+        optimiser.step()
+        torch._foreach_lerp_(averaged, [w.detach() for w in weights], 1 - averaging)
+    return average

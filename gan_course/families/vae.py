@@ -1,0 +1,97 @@
+"""A variational autoencoder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor, nn
+
+from gan_course.arguments import function, whole
+from gan_course.families.arithmetic import MOST, like_normal, log_normal, normal, points
+
+
+class VAE(nn.Module):
+    """z ~ N(0, I), x ~ N(decoder(z), σ² I), and an encoder that guesses z from x.
+
+    Kingma & Welling (2014); σ is one learned number, as in Rybkin et al. (2021).
+
+    Args:
+        encoder: x to mean and log standard deviation of q(z|x), ``dim`` to ``2 × latent`` numbers.
+        decoder: z to the mean of x, ``latent`` to ``dim`` numbers.
+        latent: the dimension of z.
+
+    Raises:
+        ValueError: ``latent`` is no whole number above zero, or a network cannot be called.
+
+    Example:
+        >>> from gan_course.networks import mlp
+        >>> model = VAE(mlp(2, 6), mlp(3, 2), latent=3)
+        >>> model.elbo(torch.zeros(5, 2)).shape, model.sample((7,)).shape
+        (torch.Size([5]), torch.Size([7, 2]))
+    """
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, latent: int) -> None:
+        super().__init__()
+        function("encoder", encoder)
+        function("decoder", decoder)
+        self.encoder, self.decoder = encoder, decoder
+        self.latent = whole("latent", latent, at_least=1, at_most=MOST)
+        runs = getattr(decoder, "runs", None)
+        self.log_std = nn.Parameter(torch.zeros(() if runs is None else (runs, 1, 1)))
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log standard deviation of q(z|x), each ``(..., batch, latent)``."""
+        mean, log_std = self.encoder(points(x)).chunk(2, dim=-1)
+        return mean, log_std
+
+    def log_joint(self, x: Tensor, z: Tensor) -> Tensor:
+        """Log p(x, z) = log p(x|z) + log p(z), shape ``(..., batch)``."""
+        return log_normal(x, self.decoder(z), self.log_std) + log_normal(z)
+
+    def elbo(self, x: Tensor, generator: Generator | None = None) -> Tensor:
+        """The bound, E_q log p(x|z) − KL(q(z|x) ‖ p(z)), from one z for each x (eq. 10).
+
+        Args:
+            x: shape ``(..., batch, dim)``.
+            generator: where z comes from.
+
+        Returns:
+            Shape ``(..., batch)``, in nats; at most log p(x) on average.
+
+        Raises:
+            ValueError: ``x`` is no tensor of points.
+        """
+        mean, log_std = self.posterior(x)
+        z = mean + log_std.exp() * like_normal(mean, generator)
+        kl = ((mean.square() + (2 * log_std).exp() - 1) / 2 - log_std).sum(dim=-1)
+        return log_normal(x, self.decoder(z), self.log_std) - kl
+
+    def loss(self, x: Tensor, generator: Generator | None = None) -> Tensor:
+        """The bound's negative, shape ``(..., batch)``."""
+        return -self.elbo(x, generator)
+
+    def log_prob(self, x: Tensor, generator: Generator | None = None, draws: int = 100) -> Tensor:
+        """A bound on log p(x) that gets tight with the draws (Burda et al. 2016, eq. 8).
+
+        It is the log of the mean of p(x, z) / q(z|x) over draws of z from q(z|x).
+
+        Raises:
+            ValueError: ``x`` is no tensor of points, or ``draws`` is below 1.
+        """
+        draws = whole("draws", draws, at_least=1, at_most=MOST)
+        mean, log_std = self.posterior(x)
+        weights = []
+        for _ in range(draws):
+            z = mean + log_std.exp() * like_normal(mean, generator)
+            weights.append(self.log_joint(x, z) - log_normal(z, mean, log_std))
+        return torch.stack(weights).logsumexp(dim=0) - math.log(draws)
+
+    def sample(
+        self, shape: Sequence[int], generator: Generator | None = None, *, noise: bool = True
+    ) -> Tensor:
+        """Draw x, shape ``(*shape, dim)``; without ``noise`` the mean of p(x|z) alone."""
+        z = normal((*shape, self.latent), generator, self.log_std)
+        mean: Tensor = self.decoder(z)
+        return mean + self.log_std.exp() * like_normal(mean, generator) if noise else mean

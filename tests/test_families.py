@@ -1,0 +1,450 @@
+"""The five families, each beside a reference that knows nothing of its code."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import Generator, Tensor, nn
+
+from gan_course.distributions import Empirical, GaussianMixture, normal, ring
+from gan_course.families import (
+    VAE,
+    Autoregressive,
+    Diffusion,
+    FlowMatching,
+    MaskedLinear,
+    MixtureHead,
+    RealNVP,
+    ValueHead,
+    along,
+    fit,
+    masked_network,
+)
+from gan_course.networks import Ensemble, mlp
+
+BELLS = GaussianMixture([-2.0, 1.0], std=0.5, weights=[0.3, 0.7])
+
+
+def seeded(seed: int = 0) -> Generator:
+    torch.manual_seed(seed)
+    return torch.Generator().manual_seed(seed)
+
+
+class Formula(nn.Module):
+    """A function in a network's place; its one weight says of what kind its numbers are."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function, self.kind = function, nn.Parameter(torch.zeros(1).double())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+# --- Variational autoencoder --------------------------------------------------------------
+
+
+def small_vae() -> VAE:
+    seeded(3)
+    model = VAE(mlp(2, 2, width=8), mlp(1, 2, width=8), latent=1).double()
+    model.log_std.data.fill_(-0.4)
+    return model
+
+
+def by_quadrature(model: VAE, x: Tensor) -> tuple[float, float]:
+    """The evidence log p(x) and the ELBO of one x, by sums over a latent of one dimension."""
+    z = np.linspace(-9, 9, 400_001)
+    with torch.no_grad():
+        mean, log_std = (part.item() for part in model.encoder(x[None])[0])
+        center = model.decoder(torch.from_numpy(z)[:, None]).numpy()
+    sigma = math.exp(model.log_std.item())
+    log_joint = stats.norm(center, sigma).logpdf(x.numpy()).sum(axis=1) + stats.norm.logpdf(z)
+    q = stats.norm(mean, math.exp(log_std))
+    width = z[1] - z[0]
+    evidence = np.log(np.exp(log_joint).sum() * width)
+    return evidence, (q.pdf(z) * (log_joint - q.logpdf(z))).sum() * width
+
+
+def test_the_elbo_is_that_of_quadrature():
+    model, x = small_vae(), torch.tensor([0.4, -0.2]).double()
+    evidence, elbo = by_quadrature(model, x)
+    found = model.elbo(x.expand(200_000, -1), seeded(1)).detach()
+    assert abs(found.mean().item() - elbo) < 4 * found.std().item() / math.sqrt(len(found))
+    assert elbo < evidence - 0.01
+
+
+def test_the_importance_bound_gets_tight():
+    model, x = small_vae(), torch.tensor([[0.4, -0.2]]).double()
+    evidence, elbo = by_quadrature(model, x[0])
+    with torch.no_grad():
+        one = model.log_prob(x.expand(4_000, -1), seeded(1), draws=1).mean().item()
+        many = model.log_prob(x.expand(300, -1), seeded(2), draws=600).mean().item()
+    assert abs(one - elbo) < 0.1
+    assert abs(many - evidence) < 0.01
+
+
+def test_a_vae_samples_its_own_law():
+    model, random = small_vae(), seeded(4)
+    with torch.no_grad():
+        x = model.sample((20_000,), random)
+        means = model.sample((20_000,), random, noise=False)
+        z = torch.randn(20_000, 1, generator=random).double()
+        center = model.decoder(z)
+    torch.testing.assert_close(means.mean(dim=0), center.mean(dim=0), atol=0.02, rtol=0)
+    sigma = math.exp(2 * model.log_std.item())
+    torch.testing.assert_close(x.var(dim=0), center.var(dim=0) + sigma, atol=0.03, rtol=0)
+
+
+# --- Autoregressive model -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_an_output_sees_the_coordinates_before_it(depth: int):
+    seeded()
+    network, x = (
+        masked_network(4, 3, width=9, depth=depth, waves=2).double(),
+        torch.randn(4).double(),
+    )
+    jacobian = torch.autograd.functional.jacobian(network, x).view(4, 3, 4).abs().sum(dim=1)
+    assert bool((jacobian.tril(-1) > 0)[torch.ones(4, 4).tril(-1).bool()].all())
+    assert not bool(jacobian.triu().any())
+
+
+def test_probabilities_of_all_pictures_add_up_to_one():
+    seeded()
+    head = ValueHead(3)
+    model = Autoregressive(masked_network(4, 3, width=12), head, dim=4).double()
+    every = torch.tensor(list(itertools.product(range(3), repeat=4))).double()
+    with torch.no_grad():
+        total = model.log_prob(every).exp().sum()
+    torch.testing.assert_close(total, torch.ones_like(total))
+
+
+def test_values_are_drawn_by_their_probabilities():
+    random = seeded(1)
+    model = Autoregressive(masked_network(2, 3, width=12), ValueHead(3), dim=2)
+    for layer in model.network:
+        if isinstance(layer, MaskedLinear):
+            layer.weight.data *= 4
+    every = torch.tensor(list(itertools.product(range(3), repeat=2))).float()
+    with torch.no_grad():
+        expected = model.log_prob(every).exp()
+        x = model.sample((40_000,), random)
+    found = torch.bincount((3 * x[:, 0] + x[:, 1]).long(), minlength=9) / len(x)
+    torch.testing.assert_close(found, expected, atol=0.01, rtol=0)
+    assert expected.std() > 0.02
+
+
+def autoregressive_toy() -> Autoregressive:
+    seeded(2)
+    head = MixtureHead(3)
+    return Autoregressive(masked_network(2, head.outputs, width=16, waves=1), head, 2).double()
+
+
+def coupling_toy() -> RealNVP:
+    seeded(5)
+    flow = RealNVP([mlp(2, 4, width=8) for _ in range(3)], dim=2).double()
+    for layer in flow.modules():
+        if isinstance(layer, nn.Linear):
+            layer.weight.data *= 1.2
+    return flow
+
+
+def on_a_grid(model: Any, reach: float = 9.0, cells: int = 700) -> tuple[Tensor, Tensor, float]:
+    side = torch.linspace(-reach, reach, cells).double()
+    points = torch.cartesian_prod(side, side)
+    with torch.no_grad():
+        return points, model.log_prob(points).exp(), float(side[1] - side[0]) ** 2
+
+
+@pytest.mark.parametrize("build", [autoregressive_toy, coupling_toy])
+def test_a_density_in_the_plane_integrates_to_one_and_is_that_of_the_samples(
+    build: Callable[[], Any],
+):
+    model = build()
+    points, density, cell = on_a_grid(model)
+    assert abs(density.sum().item() * cell - 1) < 5e-4
+    with torch.no_grad():
+        x = model.sample((50_000,), seeded(6))
+    for direction in torch.tensor([[1.0, 0], [0, 1], [1, 1]]).double():
+        for function in (lambda v: v, lambda v: v.square(), torch.sin):
+            exact = (function(points @ direction) * density).sum().item() * cell
+            seen = function(x @ direction)
+            assert abs(seen.mean().item() - exact) < 4.5 * seen.std().item() / math.sqrt(len(x))
+
+
+# --- Normalising flow ---------------------------------------------------------------------
+
+
+def test_the_change_of_variables_is_that_of_autograd():
+    flow = coupling_toy()
+    for x in torch.randn(5, 2, generator=seeded(1)).double():
+        z, log_det = flow.inverse(x[None])
+        jacobian = torch.autograd.functional.jacobian(lambda x: flow.inverse(x[None])[0][0], x)
+        expected = torch.linalg.det(jacobian).abs().log()
+        torch.testing.assert_close(log_det[0], expected)
+        by_scipy = stats.norm.logpdf(z.detach().numpy()).sum() + expected.item()
+        assert abs(flow.log_prob(x[None]).item() - by_scipy) < 1e-9
+
+
+def test_sampling_undoes_the_layers():
+    flow = coupling_toy()
+    with torch.no_grad():
+        x = flow.sample((200,), seeded(7))
+        z = torch.randn(200, 2, generator=seeded(7), dtype=torch.float64)
+        torch.testing.assert_close(flow.inverse(x)[0], z)
+
+
+def test_all_coordinates_are_changed():
+    flow = coupling_toy()
+    jacobian = torch.autograd.functional.jacobian(
+        lambda x: flow.inverse(x[None])[0][0], torch.tensor([0.3, 0.4]).double()
+    )
+    assert bool((jacobian.abs() > 1e-6).all())
+    assert not torch.allclose(jacobian, torch.eye(2).double(), atol=1e-3)
+
+
+# --- Diffusion ----------------------------------------------------------------------------
+
+
+def log_noisy(x: Tensor, sigma: Tensor) -> Tensor:
+    """Log density of the bells with noise, in closed form."""
+    std = (0.25 + sigma.square()).sqrt()
+    parts = [
+        math.log(w) - ((x - c) / std).square() / 2 - std.log() for w, c in ((0.3, -2.0), (0.7, 1.0))
+    ]
+    return torch.stack(parts).logsumexp(dim=0)
+
+
+def exact_noise(given: Tensor) -> Tensor:
+    """E[ε | x] for the bells, by Bayes' rule, of what the network is shown."""
+    shown, level = given.chunk(2, dim=-1)
+    sigma = 0.002 * (10 / 0.002) ** ((level + 1) / 2)
+    x, variance = shown * (1 + sigma.square()).sqrt(), 0.25 + sigma.square()
+    off = torch.stack([x + 2, x - 1])
+    log_share = torch.tensor([0.3, 0.7]).log().view(2, *[1] * x.dim()) - off.square() / 2 / variance
+    return (log_share.softmax(dim=0) * sigma * off / variance).sum(dim=0)
+
+
+@pytest.fixture
+def perfect() -> Diffusion:
+    return Diffusion(Formula(exact_noise), dim=1)
+
+
+def test_the_score_is_that_of_the_noisy_mixture(perfect: Diffusion):
+    x, sigma = torch.linspace(-4, 4, 41).double()[:, None], torch.full((41, 1), 0.3).double()
+    h = 1e-5
+    slope = (log_noisy(x + h, sigma) - log_noisy(x - h, sigma)) / (2 * h)
+    torch.testing.assert_close(perfect.score(x, sigma), slope, atol=1e-6, rtol=1e-6)
+
+
+def test_the_loss_is_least_at_the_score(perfect: Diffusion):
+    x = BELLS.sample((100_000,), seeded(1)).double()
+
+    def loss(shift: float, factor: float) -> float:
+        network = Formula(lambda given: factor * exact_noise(given) + shift)
+        return Diffusion(network, dim=1).loss(x, seeded(2)).mean().item()
+
+    best = loss(0, 1)
+    assert all(loss(*other) > best + 1e-3 for other in ((0.1, 1), (-0.1, 1), (0, 0.8), (0, 1.2)))
+
+
+def test_a_perfect_guess_samples_the_data(perfect: Diffusion):
+    x = perfect.sample((4_000,), seeded(3), steps=200).flatten()
+    law = BELLS.density
+    assert stats.kstest(x.numpy(), lambda v: law.cdf(torch.tensor(v)).numpy()).pvalue > 0.01
+    few = perfect.sample((4_000,), seeded(3), steps=3).flatten()
+    assert stats.kstest(few.numpy(), lambda v: law.cdf(torch.tensor(v)).numpy()).pvalue < 1e-6
+
+
+def test_one_step_is_the_mean_of_the_data(perfect: Diffusion):
+    x = perfect.sample((2_000,), seeded(3), steps=1)
+    assert abs(x.mean().item() - 0.1) < 0.02
+    assert x.std().item() < 0.5
+
+
+def test_the_density_of_a_perfect_guess_is_the_data_s(perfect: Diffusion):
+    x = torch.linspace(-3, 2, 11)[:, None].double()
+    torch.testing.assert_close(
+        perfect.log_prob(x, steps=200), BELLS.log_prob(x.float()).double(), atol=0.05, rtol=0
+    )
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7])
+def test_a_sampler_calls_the_network_once_a_step(steps: int):
+    calls = []
+
+    def counted(given: Tensor) -> Tensor:
+        calls.append(len(given))
+        return torch.zeros_like(given[..., :1])
+
+    for kind in (Diffusion, FlowMatching):
+        calls.clear()
+        kind(Formula(counted), 1).sample((5,), steps=steps)
+        assert calls == [5] * steps
+
+
+def test_the_levels_fall_to_nothing():
+    levels = Diffusion(mlp(2, 1), dim=1).levels(6)
+    assert levels.shape == (7,)
+    assert levels[0] == 10 and levels[-1] == 0
+    torch.testing.assert_close(levels[-2].item(), 0.002, atol=1e-6, rtol=0)
+    ratio = levels[1:-1] / levels[:-2]
+    torch.testing.assert_close(ratio, ratio[:1].expand(5))
+
+
+# --- Flow matching ------------------------------------------------------------------------
+
+MEAN, STD = 1.5, 0.4
+
+
+def gaussian_field(given: Tensor) -> Tensor:
+    """E[x − z | x_t] for data N(1.5, 0.4²): jointly normal, so a regression line."""
+    x, t = given[..., :1], (given[..., 1:] + 1) / 2
+    variance = (1 - t) ** 2 + t**2 * STD**2
+    covariance = t * STD**2 - (1 - t)
+    return MEAN + covariance / variance * (x - t * MEAN)
+
+
+def test_the_learnt_field_of_a_gaussian_is_the_closed_form():
+    source = GaussianMixture([MEAN], std=STD)
+    random = seeded(1)
+    model = fit(FlowMatching(mlp(2, 1, width=32), dim=1), source, 800, rate=3e-3, generator=random)
+    t = torch.rand(2_000, 1, generator=random)
+    x = (1 - t) * torch.randn(2_000, 1, generator=random) + t * source.sample((2_000,), random)
+    with torch.no_grad():
+        found = model.velocity(x, t)
+    expected = gaussian_field(torch.cat([x, 2 * t - 1], dim=-1))
+    assert (found - expected).square().mean() < 0.01 < expected.var() / 10
+
+
+def test_the_exact_field_carries_noise_to_the_gaussian():
+    model = FlowMatching(Formula(gaussian_field), dim=1)
+    x = model.sample((5_000,), seeded(2), steps=100).flatten()
+    assert stats.kstest(x.numpy(), stats.norm(MEAN, STD).cdf).pvalue > 0.01
+    at = torch.linspace(0.3, 2.7, 9)[:, None].double()
+    expected = stats.norm(MEAN, STD).logpdf(at.numpy()).ravel()
+    np.testing.assert_allclose(model.log_prob(at, steps=100).numpy(), expected, atol=1e-4)
+
+
+def test_one_step_of_the_exact_field_is_the_mean():
+    model = FlowMatching(Formula(gaussian_field), dim=1)
+    x = model.sample((2_000,), seeded(2), steps=1)
+    torch.testing.assert_close(x, torch.full_like(x, MEAN))
+
+
+def test_the_loss_of_flow_matching_is_least_at_the_field():
+    x = GaussianMixture([MEAN], std=STD).sample((100_000,), seeded(1)).double()
+
+    def loss(shift: float, factor: float) -> float:
+        network = Formula(lambda given: factor * gaussian_field(given) + shift)
+        return FlowMatching(network, dim=1).loss(x, seeded(2)).mean().item()
+
+    best = loss(0, 1)
+    assert all(loss(*other) > best + 1e-3 for other in ((0.1, 1), (-0.1, 1), (0, 0.9), (0, 1.1)))
+
+
+def test_along_a_linear_field_the_integral_is_its_trace():
+    matrix = torch.tensor([[0.3, -1.0], [0.5, 0.2]]).double()
+    x = torch.randn(3, 4, 2, generator=seeded()).double()
+    end, total = along(lambda x, t: x @ matrix.T, x, 0.0, 2.0, 40)
+    torch.testing.assert_close(end, x @ torch.matrix_exp(2 * matrix).T, atol=1e-5, rtol=0)
+    torch.testing.assert_close(total, torch.full((3, 4), 2 * 0.5).double())
+
+
+# --- All of them --------------------------------------------------------------------------
+
+
+def families(runs: int | None = None) -> dict[str, Any]:
+    def built(build: Callable[[], nn.Module]) -> nn.Module:
+        return build() if runs is None else Ensemble(build, runs)
+
+    head = MixtureHead(4)
+    return {
+        "VAE": VAE(built(lambda: mlp(2, 4, width=16)), built(lambda: mlp(2, 2, width=16)), 2),
+        "autoregressive": Autoregressive(
+            built(lambda: masked_network(2, head.outputs, width=16, waves=2)), head, 2
+        ),
+        "diffusion": Diffusion(built(lambda: mlp(3, 2, width=16, fourier=2)), 2),
+        "flow matching": FlowMatching(built(lambda: mlp(3, 2, width=16)), 2),
+        "normalising flow": RealNVP([built(lambda: mlp(2, 4, width=16)) for _ in range(4)], 2),
+    }
+
+
+@pytest.mark.parametrize("name", families())
+def test_training_helps_and_runs_are_their_own(name: str):
+    random = seeded()
+    model = families(2)[name]
+    target = ring(4, radius=1.4, std=0.2)
+    x = target.sample((2, 1_000), random)
+    with torch.no_grad():
+        before = model.loss(x, seeded(1)).mean(dim=-1)
+    trained = fit(model, target, 150, batch=64, rate=3e-3, averaging=0.9, runs=2, generator=random)
+    with torch.no_grad():
+        after = trained.loss(x, seeded(1)).mean(dim=-1)
+    assert after.shape == (2,) and bool((after < before - 0.05).all())
+    assert after[0] != after[1]
+    samples = trained.sample((2, 50), random)
+    assert samples.shape == (2, 50, 2) and bool(samples.isfinite().all())
+    assert not samples.requires_grad
+    assert trained.log_prob(x[:, :3]).shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", families())
+def test_the_same_seed_draws_the_same(name: str):
+    seeded()
+    model = families()[name]
+    with torch.no_grad():
+        first, second, other = (model.sample((5,), seeded(n)) for n in (1, 1, 2))
+    assert torch.equal(first, second) and not torch.equal(first, other)
+
+
+def test_fit_gives_averaged_weights_and_ends_slowly():
+    model = nn.Linear(1, 1)
+    model.loss = lambda x, generator: -model.weight.sum() + 0 * x.sum(dim=-1)  # type: ignore[assignment]
+    before = model.weight.item()
+    average = fit(model, normal(1), 100, batch=2, rate=0.01, averaging=0.9)
+    walked = model.weight.item() - before  # Adam's steps have the length of the rate
+    assert abs(walked - 0.01 * (50 + 0.505 * 50)) < 0.01
+    assert 0 < model.weight.item() - average.weight.item() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: VAE(mlp(2, 4), mlp(2, 2), latent=0), "latent = 0: must be a whole number"),
+        (lambda: VAE(3, mlp(2, 2), latent=1), "encoder = 3: must be a function"),
+        (lambda: masked_network(9, 2, width=4), "width = 4: .*at least 8"),
+        (lambda: MixtureHead(0), "components = 0"),
+        (lambda: ValueHead(1), "values = 1: .*at least 2"),
+        (lambda: Autoregressive(mlp(2, 4), "mixture", 2), "head = 'mixture': must be"),
+        (lambda: Diffusion(mlp(3, 2), 2, low=2, high=1), "high = 1: .*above 2"),
+        (lambda: Diffusion(mlp(3, 2), 2).sample((1,), steps=0), "steps = 0"),
+        (lambda: FlowMatching(mlp(3, 2), 2).sample((1,), steps=0), "steps = 0"),
+        (lambda: RealNVP([], 2), r"networks = \[\]: must be a list"),
+        (lambda: RealNVP([mlp(2, 4)], 1), "dim = 1: .*at least 2"),
+        (lambda: fit(mlp(2, 2), ring(), 5), "model.loss = None: must be a function"),
+        (lambda: fit(families()["VAE"], ring(), 0), "steps = 0"),
+        (lambda: fit(families()["VAE"], ring(), 1, rate=0), "rate = 0: .*above 0"),
+        (lambda: families()["VAE"].loss(torch.zeros(3)), r"x has shape \(3,\): expected"),
+    ],
+)
+def test_a_bad_argument_is_named(make: Callable[[], Any], message: str):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_pictures_are_learnt_by_value():
+    rows = torch.tensor([[0.0, 1, 2], [2, 2, 0]])
+    head, random = ValueHead(3), seeded()
+    model = Autoregressive(masked_network(3, 3, width=16), head, dim=3)
+    trained = fit(model, Empirical(rows), 300, batch=16, rate=1e-2, generator=random)
+    with torch.no_grad():
+        assert trained.log_prob(rows).exp().sum() > 0.9
