@@ -9,13 +9,15 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from tools import exercise_tests
+from tools import RUNS, exercise_tests, made_again
 
 from gan_course.exercises import Wrong, exercise
 from gan_course.exercises.chapter_02 import HINTS, _round
+from gan_course.metrics import mean_interval
 
 
 def two_batches(G: Any, D: Any, of_G: Any, of_D: Any, *batches: torch.Tensor) -> bool:
@@ -196,3 +198,28 @@ def test_every_mutant_is_refused_and_half_of_them_by_name() -> None:
         else:
             pytest.fail(f"taken for right: {mistake}")
     assert named >= len(mutants) / 2, f"{named} of {len(mutants)} are named"
+
+
+# --- What the chapter quotes --------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_recorded_games_come_out_again() -> None:
+    frame, record = made_again("first_game")
+    places = ["experiment", "name", "step"]
+    for (where, now), (name, then) in zip(
+        frame.groupby(places), record.groupby(places), strict=True
+    ):
+        assert where == name
+        for measured in ("modes", "high_quality", "fake", "nearer"):
+            if then[measured].notna().all():
+                a, b = (mean_interval(rows[measured], 0.9999) for rows in (now, then))
+                assert a.low <= b.high and b.low <= a.high, (name, measured)
+
+
+def test_the_recorded_games_are_those_of_the_chapter() -> None:
+    """As many seeds of each game, and each look that the chapter quotes."""
+    record = pd.read_csv(RUNS / "first_game.csv")
+    counts = record.groupby(["experiment", "name", "step"])["run"].nunique()
+    assert counts.drop("digits").eq(24).all() and counts["digits"].eq(16).all()
+    assert len(counts) == 8 + 4 + 8 + 1

@@ -483,7 +483,7 @@ CHAPTERS = {
                 "[here] * 3, says[index - 1]",
             ),
         },
-        also=("Side by side",),  # names the steps of the widget's critics
+        also=("Two judges", "Side by side"),  # bars; the steps of the widget's critics
     ),
     "09": Chapter(
         {
