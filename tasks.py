@@ -201,7 +201,7 @@ def lab(rest: list[str]) -> None:
 
 def test(rest: list[str]) -> None:
     """Run every test, notebooks and style included; --quick: the daily part; 03: one chapter's."""
-    chapters = [word for word in rest if word.isdecimal() and len(word) == 2]
+    chapters = [word for word in rest if re.fullmatch(r"[\dA-Z]\d", word)]
     rest = [word for word in rest if word not in chapters]
     if chapters:
         for chapter in chapters:

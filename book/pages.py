@@ -11,8 +11,11 @@ from sphinx.addnodes import download_reference
 from sphinx.application import Sphinx
 from sphinx.util.osutil import relative_uri
 
-#: "chapter 06", "chapters 02 to 04", "chapters 03, 05 and 06".
-CHAPTERS = re.compile(r"\b[Cc]hapters? \d\d(?:(?:, | and | to | or | – |–)\d\d)*\b")
+#: "chapter 06", "chapters 02 to 04", "chapters 03, 05 and 06"; "appendix A1".
+CHAPTERS = re.compile(
+    r"\b(?:[Cc]hapters? \d\d(?:(?:, | and | to | or | – |–)\d\d)*|[Aa]ppendix A\d)\b"
+)
+NUMBER = re.compile(r"\d\d|A\d")
 FRAME = (
     """<iframe class="recording" src="{}" title="A recording of the lab" loading="lazy"></iframe>"""
 )
@@ -31,12 +34,12 @@ def link_chapters(app: Sphinx, page: nodes.document, name: str) -> None:
 def _pieces(app: Sphinx, text: str, name: str) -> Iterator[nodes.Node]:
     end = 0
     for found in CHAPTERS.finditer(text):
-        for number in re.finditer(r"\d\d", found[0]):
+        for number in NUMBER.finditer(found[0]):
             target = app.config.chapter_pages.get(number[0])
             if target is None or target == name:
                 continue  # one that is not written yet, or this page
             # A single one is a link with its word, of several each number is one.
-            alone = len(re.findall(r"\d\d", found[0])) == 1
+            alone = len(NUMBER.findall(found[0])) == 1
             start = found.start() if alone else found.start() + number.start()
             yield nodes.Text(text[end:start])
             end = found.start() + number.end()

@@ -28,7 +28,7 @@ def stage() -> dict[str, str]:
     left_out = shutil.ignore_patterns("source", "*.py", "__pycache__", ".*", "runs", "sweeps")
     for folder in ("notebooks", "figures"):
         shutil.copytree(ROOT / folder, HERE / folder, ignore=left_out)
-    chapters = sorted((HERE / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    chapters = sorted((HERE / "notebooks").glob("[0-9A][0-9]_*.ipynb"))
     rows, used = [], defaultdict(list)
     for path in chapters:
         notebook = nbformat.read(path, as_version=4)

@@ -9,7 +9,7 @@
   ``# END SOLUTION`` become ``# your code here`` and ``...`` (a solution that is one
   assignment becomes ``name = ...``), and cells tagged ``solution`` are left out.
 - ``solutions/NN_topic.ipynb``: the cells tagged ``setup`` and the section
-  ``## Exercises``, with the solutions.
+  ``## Exercises``, with the solutions. A page without that section has no such notebook.
 
 Cells tagged ``hide-input`` are folded. Cell ids are made of what the source says.
 
@@ -59,6 +59,7 @@ METADATA = {
     "language_info": {"name": "python"},
 }
 SOLUTION = r"^([ \t]*)# BEGIN SOLUTION[ \t]*\n(.*?)^[ \t]*# END SOLUTION[ \t]*$"
+EXERCISES = r"^## Exercises[ \t]*$"
 VIEW = "application/vnd.jupyter.widget-view+json"
 WIDGET_TEXT = "An interactive widget: run this notebook in JupyterLab to use it."
 NUMBERS = """import gan_course.checks
@@ -126,12 +127,17 @@ def _open(solution: re.Match[str]) -> str:
     return f"{indentation}# your code here\n{indentation}..."
 
 
+def has_exercises(source: Path) -> bool:
+    """Whether a page asks anything of its reader; 00 and the errata do not."""
+    return bool(re.search(EXERCISES, source.read_text(encoding="utf-8"), flags=re.M))
+
+
 def targets(source: Path) -> dict[Path, NotebookNode]:
     """Every notebook that comes from ``source``, by the path where it belongs."""
-    return {
-        HERE / f"{source.stem}.ipynb": chapter(source),
-        HERE / "solutions" / f"{source.stem}.ipynb": solutions(source),
-    }
+    reader = {HERE / f"{source.stem}.ipynb": chapter(source)}
+    if not has_exercises(source):
+        return reader
+    return reader | {HERE / "solutions" / f"{source.stem}.ipynb": solutions(source)}
 
 
 def _cells(source: Path) -> Iterator[NotebookNode]:
@@ -247,7 +253,7 @@ def _places(source: Path, cells: list[NotebookNode]) -> list[int]:
     exercises = (
         section
         for section, cell in zip(sections, cells, strict=True)
-        if cell.cell_type == "markdown" and re.match(r"## Exercises\s*$", cell.source, flags=re.M)
+        if cell.cell_type == "markdown" and re.match(EXERCISES, cell.source, flags=re.M)
     )
     last = next(exercises, sections[-1] + 1) - 1
     late = [

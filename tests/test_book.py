@@ -86,13 +86,14 @@ def test_each_picture_says_what_it_shows(site: Path) -> None:
 
 
 def test_chapters_are_numbered_linked_and_have_their_solutions(site: Path) -> None:
-    chapters = sorted(site.glob("notebooks/[0-9]*.html"))
+    chapters = sorted(site.glob("notebooks/[0-9A]*.html"))
     linked = []
     for path in chapters:
         here, article = path.name[:2], inside(path)
         title = article.find("h1")
         assert title is not None and title.get_text().startswith(here)
-        assert parsed(path).select(f".sidebar-tree a[href$='solutions/{path.name}']")
+        below = parsed(path).select(f".sidebar-tree a[href$='solutions/{path.name}']")
+        assert bool(below) == (path.parent / "solutions" / path.name).exists()
         for link in article.select("a.reference"):
             number = re.fullmatch(r"(?:chapter )?(\d\d)", link.get_text())
             if number:
@@ -115,7 +116,7 @@ def test_pages_fit_their_window_and_ask_nobody(site: Path, browser: Browser, wid
     page.on("console", lambda said: told.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: told.append(str(error)))
     page.on("request", lambda asked: told.append(asked.url) if not ours(asked.url, site) else None)
-    for path in [site / "index.html", *sorted(site.glob("notebooks/[0-9]*.html"))]:
+    for path in [site / "index.html", *sorted(site.glob("notebooks/[0-9A]*.html"))]:
         opened(page, path)
         assert not told, (path.name, told)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path.name

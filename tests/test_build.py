@@ -20,6 +20,7 @@ from tools import ROOT, load
 
 build = load("notebooks/build.py")
 SOURCES = build.sources()
+ASKING = [path for path in SOURCES if build.has_exercises(path)]
 
 SOURCE = '''---
 kernelspec:
@@ -143,7 +144,7 @@ def exercise_cells(path: Path) -> list[tuple[str, str]]:
     ]
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", ASKING, ids=lambda path: path.stem)
 def test_exercises_are_open_for_readers_and_right_in_the_solutions(path: Path) -> None:
     reader = exercise_cells(ROOT / "notebooks" / f"{path.stem}.ipynb")
     solved = exercise_cells(ROOT / "notebooks" / "solutions" / f"{path.stem}.ipynb")
@@ -182,6 +183,12 @@ def test_the_solutions_hold_the_setup_and_the_exercises(source: Path) -> None:
 
 def solved_tail() -> list[str]:
     return ["markdown", "code", "code"]
+
+
+def test_a_page_that_asks_nothing_has_no_solutions(source: Path) -> None:
+    assert [path.parent.name for path in build.targets(source)][1:] == ["solutions"]
+    source.write_text(SOURCE.replace("## Exercises", "## Not exercises"), encoding="utf-8")
+    assert [path.name for path in build.targets(source)] == ["02_trial.ipynb"]
 
 
 def test_hidden_input_is_folded_in_jupyterlab(source: Path) -> None:

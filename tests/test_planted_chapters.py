@@ -27,6 +27,26 @@ class Chapter(NamedTuple):
 
 
 CHAPTERS = {
+    "00": Chapter(
+        {
+            "a D that is sure": ("undecided = torch.zeros(1, 4)", "undecided = torch.ones(1, 4)"),
+            "one seed is the other": (
+                "train(0), train(0), train(1)",
+                "train(0), train(0), train(0)",
+            ),
+            "randomness that nobody seeds": (
+                "ring(), seed=seed, device",
+                "ring(), seed=torch.seed(), device",
+            ),
+            "G's button in D's place": ('press("D step", 20)', 'press("G step", 20)'),
+            "D's button in G's place": ('press("G step", 20)', 'press("D step", 20)'),
+            "G's rate is lowered": ("generator_rate=0.1)", "generator_rate=1e-5)"),
+            "moments exchanged": (
+                "zip(row, moments.items(), strict=True)",
+                "zip(row[::-1], moments.items(), strict=True)",
+            ),
+        }
+    ),
     "01": Chapter(
         {
             "the ruler's sign": (

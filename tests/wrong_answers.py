@@ -19,7 +19,7 @@ from tools import load
 
 build = load("notebooks/build.py")
 
-ASKED = re.compile(r'^exercise\("([\d.]+)", (.+)\)$', flags=re.M)
+ASKED = re.compile(r'^exercise\("([\w.]+)", (.+)\)$', flags=re.M)
 SWAPS = {
     "mean": "sum",
     "sum": "mean",
