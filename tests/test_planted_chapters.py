@@ -568,6 +568,42 @@ CHAPTERS = {
         },
         also=("As ordered", "The game", "A classifier", "Codes"),
     ),
+    "A1": Chapter(
+        {
+            "minimise in place of maximise": (
+                "a * math.log(D) + b * math.log(1 - D)",
+                "-a * math.log(D) - b * math.log(1 - D)",
+            ),
+            "G's cost with the other sign": (
+                "torch.autograd.grad(-F.softplus(logit), logit)",
+                "torch.autograd.grad(F.softplus(logit), logit)",
+            ),
+            "the input is not cut": ("D(fake.detach())", "D(fake)"),
+            "no log in either": (
+                "(a * of_thread.log() + b * (1 - of_thread).log())",
+                "(a * of_thread + b * (1 - of_thread))",
+            ),
+            "another function": ("weight.copy_(weight.flip(dim))", "weight.copy_(-weight)"),
+            "players in turn": ('update="simultaneous"', 'update="alternating"'),
+            "the two costs exchanged": (
+                'for name in ("minimax", "non-saturating")',
+                'for name in ("non-saturating", "minimax")',
+            ),
+            "an epsilon outside": ("(a.sigmoid() + 1e-8).log()", "a.sigmoid().log()"),
+            "slice in place of splice": (
+                "del true_points[i : 2 * i + 1]",
+                "del true_points[i:i]",
+            ),
+            "the term is not dropped": (
+                "best_D(0.95, 1), best_D(0.95, 1 + 0.05)",
+                "best_D(0.95, 1 + 0.05), best_D(0.95, 1)",
+            ),
+            "eight angles": ("torch.linspace(0, 2 * math.pi, 8)", "torch.linspace(0, 6, 8)"),
+            "rand in place of randn": ("mix = torch.randn(", "mix = torch.rand("),
+            "half of R1": ('PENALTIES["R1"]', 'PENALTIES["WGAN-GP"]'),
+        },
+        also=("Formulas", "What is optimal"),
+    ),
 }
 
 
