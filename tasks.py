@@ -52,7 +52,7 @@ MODULES = {
         "mypy",
         "yaml",
     ),
-    "site": ("sphinx", "myst_nb", "furo", "sphinx-mathjax-offline"),
+    "site": ("sphinx", "myst_nb", "furo", "sphinx-mathjax-offline", "pybtex"),
     "bench": ("jax",),
 }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from staging import stage  # noqa: E402
+from staging import cited_in_chapters, stage  # noqa: E402
 
 project = "The GAN course"
 author = "the GAN course's authors"
@@ -27,10 +27,14 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx.ext.mathjax",
     "sphinx-mathjax-offline",
+    "sphinxcontrib.bibtex",
     "pages",
 ]
 exclude_patterns = ["**/.ipynb_checkpoints", "chapter_map.md"]
 chapter_pages = stage()
+cited_in = cited_in_chapters()
+bibtex_bibfiles = ["references.bib"]
+bibtex_cite_id = "cite-{key}"
 
 # Outputs are those of the committed notebooks: nothing runs here.
 nb_execution_mode = "off"

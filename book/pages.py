@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from types import BuiltinFunctionType
 
 from docutils import nodes
+from references import cited, listed
 from sphinx.addnodes import download_reference
 from sphinx.application import Sphinx
 from sphinx.util.osutil import relative_uri
@@ -16,6 +17,8 @@ CHAPTERS = re.compile(
     r"\b(?:[Cc]hapters? \d\d(?:(?:, | and | to | or | – |–)\d\d)*|[Aa]ppendix A\d)\b"
 )
 NUMBER = re.compile(r"\d\d|A\d")
+#: Pages of their own.
+BIBLIOGRAPHY, GLOSSARY = "bibliography", "glossary"
 FRAME = (
     """<iframe class="recording" src="{}" title="A recording of the lab" loading="lazy"></iframe>"""
 )
@@ -46,6 +49,110 @@ def _pieces(app: Sphinx, text: str, name: str) -> Iterator[nodes.Node]:
             uri = relative_uri(app.builder.get_target_uri(name), app.builder.get_target_uri(target))
             yield nodes.reference("", text[start:end], refuri=uri, internal=True)
     yield nodes.Text(text[end:])
+
+
+def _plain_texts(part: nodes.Node) -> list[nodes.Text]:
+    """The texts in which something may become a link: no links, code, formulas or headings."""
+    without = nodes.reference | nodes.literal | nodes.title | nodes.raw | nodes.literal_block
+    without |= nodes.math | nodes.math_block | nodes.rubric
+    return [text for text in part.findall(nodes.Text) if not isinstance(text.parent, without)]
+
+
+def _link(
+    app: Sphinx, name: str, text: nodes.Text, spans: list[tuple[int, int, str, str]]
+) -> list[nodes.Text]:
+    """Make links of parts of a text: start, end, page, anchor. Returns the texts between them."""
+    pieces: list[nodes.Node] = []
+    end = 0
+    for start, last, there, anchor in spans:
+        uri = relative_uri(app.builder.get_target_uri(name), app.builder.get_target_uri(there))
+        words = str(text)[start:last]
+        pieces.append(nodes.Text(str(text)[end:start]))
+        pieces.append(nodes.reference("", words, refuri=f"{uri}#{anchor}", internal=True))
+        end = last
+    pieces.append(nodes.Text(str(text)[end:]))
+    text.parent.replace(text, pieces)
+    return [piece for piece in pieces if isinstance(piece, nodes.Text)]
+
+
+def link_citations(app: Sphinx, page: nodes.document, name: str) -> None:
+    """Make a link to the bibliography of each citation, and of each title in a list of them."""
+    if not name.startswith("notebooks/"):
+        return
+    for section in page.findall(nodes.section):
+        if section[0].astext() == "References":
+            for item in section.findall(nodes.list_item):
+                for one in listed(item.astext()):
+                    _link_title(app, name, item, one.key, (one.title, one.short_title))
+    for text in _plain_texts(page):
+        if spans := [(a, b, BIBLIOGRAPHY, f"cite-{key}") for a, b, key in cited(str(text))]:
+            _link(app, name, text, spans)
+
+
+def _link_title(
+    app: Sphinx, name: str, item: nodes.Node, key: str, titles: tuple[str, ...]
+) -> None:
+    for title in titles:
+        for text in _plain_texts(item):
+            if found := re.search(re.escape(title), str(text), flags=re.IGNORECASE):
+                _link(app, name, text, [(*found.span(), BIBLIOGRAPHY, f"cite-{key}")])
+                return
+
+
+def link_back(app: Sphinx, page: nodes.document, name: str) -> None:
+    """Below each entry of the bibliography, the chapters that name it."""
+    if name != BIBLIOGRAPHY:
+        return
+    for entry in page.findall(nodes.citation):
+        (key,) = (name.removeprefix("cite-") for name in entry["ids"])
+        known = app.config.chapter_pages
+        chapters = [number for number in app.config.cited_in.get(key, []) if number in known]
+        body = next(iter(entry.findall(nodes.paragraph)))
+        words = "Chapters " if len(chapters) > 1 else "Chapter "
+        for number in chapters:
+            there = app.config.chapter_pages[number]
+            uri = relative_uri(app.builder.get_target_uri(name), app.builder.get_target_uri(there))
+            body += nodes.Text(f" {words}" if number == chapters[0] else ", ")
+            body += nodes.reference("", number, refuri=f"{uri}#references", internal=True)
+        if chapters:
+            body += nodes.Text(".")
+
+
+def link_terms(app: Sphinx, page: nodes.document, name: str) -> None:
+    """Make a link to the glossary of each term, where a chapter first uses it."""
+    if not name.startswith("notebooks/") or "/solutions/" in name:
+        return
+    terms = {
+        words: anchor
+        for words, _, kind, there, anchor, _ in app.env.get_domain("std").get_objects()
+        if kind == "term" and there == GLOSSARY
+    }
+    pattern = pattern_of(terms)
+    seen: set[str] = set()
+    for text in _plain_texts(page):
+        spans = []
+        for found in pattern.finditer(str(text)):
+            words = term_of(found[0], terms)
+            if words not in seen:
+                seen.add(words)
+                spans.append((*found.span(), GLOSSARY, terms[words]))
+        if spans:
+            _link(app, name, text, spans)
+
+
+def pattern_of(terms: Iterable[str]) -> re.Pattern[str]:
+    """Any of some terms, in singular or plural; the longest where several fit."""
+    longest = sorted(terms, key=len, reverse=True)
+    either = "|".join(
+        re.escape(term) if term != term.lower() else rf"(?i:{re.escape(term)})" for term in longest
+    )
+    return re.compile(rf"(?<![\w-])(?:{either})s?(?![\w-])")
+
+
+def term_of(words: str, terms: Collection[str]) -> str:
+    """The term that stands in a text as ``words``."""
+    ways = (words, words.lower(), words.removesuffix("s"), words.lower().removesuffix("s"))
+    return next(way for way in ways if way in terms)
 
 
 def caption_pictures(_app: Sphinx, page: nodes.document, _name: str) -> None:
@@ -133,9 +240,11 @@ def as_rst(
 def setup(app: Sphinx) -> dict[str, bool]:
     """Have Sphinx call these."""
     app.add_config_value("chapter_pages", {}, "env")
+    app.add_config_value("cited_in", {}, "env")
     app.add_config_value("library_names", {}, "")
     app.connect("env-updated", collect_names)
-    for change in (play_recordings, caption_pictures, link_chapters, link_code):
+    changes = (play_recordings, caption_pictures, link_chapters, link_code)
+    for change in (*changes, link_citations, link_terms, link_back):
         app.connect("doctree-resolved", change)
     app.connect("autodoc-process-docstring", as_rst, priority=400)
     return {"parallel_read_safe": True}

@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
+from references import items, listed
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -40,6 +41,16 @@ def stage() -> dict[str, str]:
     (HERE / "chapter_map.md").write_text(_table(rows), encoding="utf-8")
     _library(used)
     return {path.stem[:2]: f"notebooks/{path.stem}" for path in chapters}
+
+
+def cited_in_chapters() -> dict[str, list[str]]:
+    """For each entry of the bibliography, the numbers of the chapters whose lists name it."""
+    found: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "notebooks" / "source").glob("[0-9A-Z]*.md")):
+        for item in items(path.read_text(encoding="utf-8")):
+            for one in listed(item):
+                found.setdefault(one.key, []).append(path.stem[:2])
+    return found
 
 
 def _number(path: Path, notebook: NotebookNode) -> None:

@@ -21,6 +21,7 @@ pytestmark = [
     pytest.mark.skipif(find_spec("furo") is None, reason="the extra `site` is not installed"),
 ]
 PHONE, DESK = 390, 1280
+REFERENCE = ("notation", "glossary", "bibliography")
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,7 @@ def browser(chromium_is_there: None) -> Iterator[Browser]:
 def pages(site: Path) -> list[Path]:
     """What a reader reads: not the search page, not the sources of the library."""
     found = [site / "index.html", *site.glob("notebooks/**/*.html"), *site.glob("library/*.html")]
+    found += [site / f"{name}.html" for name in REFERENCE]
     assert len(found) > 30
     return found
 
@@ -108,6 +110,25 @@ def test_a_name_in_the_text_leads_to_the_library(site: Path) -> None:
     assert links["dirac"].endswith("library/dynamics.html#gan_course.dynamics.dirac")
 
 
+def test_terms_and_citations_lead_to_their_pages_and_back(site: Path) -> None:
+    """A term once on a page, where it is used first; a reference of the list, and in the text."""
+    for path in sorted(site.glob("notebooks/[0-9A]*.html")):
+        links = [(tag.get_text(), str(tag["href"])) for tag in inside(path).select("a[href]")]
+        terms = [there for _, there in links if "glossary.html#" in there]
+        assert len(terms) == len({*terms}), path.name
+        if inside(path).find(id="references") and path.name[:2].isdigit():
+            assert len(terms) > 5, path.name
+            assert any("bibliography.html#cite-" in there for _, there in links), path.name
+    article = inside(site / "notebooks" / "06_training_dynamics.html")
+    links = {tag.get_text(): str(tag["href"]) for tag in article.select("a[href]")}
+    assert links["Heusel et al. (2017)"].endswith("bibliography.html#cite-heusel2017")
+    assert links["Gradient descent GAN optimization is locally stable"].endswith("nagarajan2017")
+    assert links["Dirac-GAN"].endswith("glossary.html#term-Dirac-GAN")
+    entry = parsed(site / "bibliography.html").select("#cite-heusel2017 ~ p, #cite-heusel2017 p")
+    back = [str(tag["href"]) for tag in entry[0].select("a[href*=notebooks]")]
+    assert [Path(there).name[:2] for there in back] == ["06", "09"]
+
+
 @pytest.mark.parametrize("width", [PHONE, DESK])
 def test_pages_fit_their_window_and_ask_nobody(site: Path, browser: Browser, width: int) -> None:
     """No error in the console, no request that leaves the folder, nothing wider than the window."""
@@ -116,7 +137,8 @@ def test_pages_fit_their_window_and_ask_nobody(site: Path, browser: Browser, wid
     page.on("console", lambda said: told.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: told.append(str(error)))
     page.on("request", lambda asked: told.append(asked.url) if not ours(asked.url, site) else None)
-    for path in [site / "index.html", *sorted(site.glob("notebooks/[0-9A]*.html"))]:
+    reference = [site / f"{name}.html" for name in REFERENCE]
+    for path in [site / "index.html", *reference, *sorted(site.glob("notebooks/[0-9A]*.html"))]:
         opened(page, path)
         assert not told, (path.name, told)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path.name
