@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from importlib.util import find_spec
 
 import pytest
+import yaml
 from tools import ROOT, load
 
 if find_spec("pybtex") is None:
@@ -120,3 +122,16 @@ def test_the_notation_names_what_the_library_has() -> None:
              for name in re.findall(r"`([\w.]+)`", row)]  # fmt: skip
     assert len(names) > 10
     assert [name for name in names if not re.search(rf"\b{re.escape(name)}\b", code)] == []
+
+
+# --- How to cite ------------------------------------------------------------------------------
+
+
+def test_what_is_cited_is_this_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= cited.keys()  # what the format asks
+    assert cited["version"] == project["version"]
+    assert " AND ".join(cited["license"]) == project["license"]
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert f"Version {project['version']}" in readme and cited["title"] in readme
