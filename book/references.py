@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -53,7 +54,7 @@ def references() -> dict[str, Reference]:
         found[key] = Reference(
             key,
             tuple(_plain(" ".join(names)) for names in people),
-            entry.fields["year"],
+            entry.fields.get("year", ""),
             title,
             entry.fields.get("shorttitle", title.partition(": ")[0]),
             entry.fields.get("eprint", ""),
@@ -67,7 +68,9 @@ def _plain(latex: str) -> str:
 
 @cache
 def _citations() -> tuple[re.Pattern[str], tuple[Reference, ...]]:
-    known = tuple(references().values())
+    ways = Counter(one.cited_as for one in references().values())
+    # Two that a text would call the same are left alone: nobody can say which is meant.
+    known = tuple(one for one in references().values() if one.year and ways[one.cited_as] == 1)
     return re.compile("|".join(f"({one.cited_as})" for one in known)), known
 
 
