@@ -39,11 +39,11 @@ from gan_course.penalties import PENALTIES
 SETTINGS: dict[str, Any] = {
     "runs": 16,
     "decoder": {
-        "weights": [0.0, 0.3, 1.0, 3.0],
+        "weights": [0.0, 1.0, 4.0, 16.0],
         "latent": 4,
         "width": 128,
         "batch": 64,
-        "steps": 1_500,
+        "steps": 600,
         "rate": 1e-3,
         "R1": 0.1,
     },
@@ -51,14 +51,14 @@ SETTINGS: dict[str, Any] = {
         "rows": {
             "regression": [1.0, 0.0, 1],
             "regression, three times the steps": [1.0, 0.0, 3],
-            "regression + adversarial": [1.0, 0.1, 1],
-            "adversarial": [0.0, 0.1, 1],
+            "regression + adversarial": [1.0, 1.0, 1],
+            "adversarial": [0.0, 1.0, 1],
         },
         "std": 0.05,
-        "width": 64,
-        "batch": 128,
-        "steps": 1_500,
-        "rate": 1e-3,
+        "width": 32,
+        "batch": 64,
+        "steps": 800,
+        "rate": 2e-3,
         "R1": 0.1,
         "euler": 100,
         "pairs": 20_000,
@@ -66,7 +66,7 @@ SETTINGS: dict[str, Any] = {
 }
 QUICK: dict[str, Any] = {
     "runs": 6,
-    "decoder": SETTINGS["decoder"] | {"weights": [0.0, 1.0], "steps": 60},
+    "decoder": SETTINGS["decoder"] | {"weights": [0.0, 4.0], "steps": 60},
     "student": SETTINGS["student"] | {"steps": 60, "pairs": 2_000},
 }
 Draw = Callable[[], tuple[Tensor, Tensor, Tensor]]

@@ -13,8 +13,10 @@ of perfect samples. Of the stacks, which a judge of single digits reads: the mod
 of its 1,000 counts from even ones, and in HQ's place the precision of single digits, in its
 features, beside digits that nobody trained on; the score is the JS of the counts.
 
-    python figures/sweeps/baseline.py            # figures/runs/baseline.csv, .json
-    python figures/sweeps/baseline.py --quick    # figures/runs/baseline.quick.csv, .json
+    python figures/sweeps/baseline.py ring            # figures/runs/baseline_ring.csv, .json
+    python figures/sweeps/baseline.py ring --quick    # figures/runs/baseline_ring.quick.csv, .json
+
+Without a name, all of them, one after the other.
 """
 
 from __future__ import annotations
@@ -23,13 +25,14 @@ import contextlib
 import copy
 import math
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import pandas as pd
 import torch
-from by_script import record
+from by_script import write
 from torch import Generator, Tensor, nn
 
 from gan_course.distributions import GaussianMixture, grid, normal, ring
@@ -42,7 +45,7 @@ from gan_course.metrics import (
     precision_recall,
     train_classifier,
 )
-from gan_course.networks import Ensemble, mlp, residual_mlp
+from gan_course.networks import Ensemble, FourierFeatures, mlp, residual_mlp
 from gan_course.training import NonFiniteError, Settings, Trainer
 
 #: What makes a row: the loss, the weights of R1 and of R2 in units of γ, residual blocks.
@@ -56,36 +59,41 @@ ROWS: dict[str, tuple[str, float, float, bool]] = {
     "full, no R1": ("relativistic", 0, 1, True),
     "full, no R2": ("relativistic", 1, 0, True),
     "full, R1 twice for R1 + R2": ("relativistic", 2, 0, True),
+    "residual alone": ("non-saturating", 0, 0, True),
 }
 SETTINGS: dict[str, Any] = {
-    "rates": [5e-4, 1e-3, 2e-3],
+    "rates": [1e-3, 3e-3, 1e-2],
     "betas": [0.5, 0.99],
     "averaging": 0.99,
     "blocks": 1,
     "targets": {
         "ring": {
             "gamma": 0.1,
-            "steps": 1_000,
+            "steps": [500, 1_000],
             "batch": 64,
-            "width": 32,
+            "width": 16,
+            "activation": "relu",
             "std": 0.05,
             "runs": 16,
             "samples": 2_500,
         },
         "grid": {
             "gamma": 0.1,
-            "steps": 1_000,
+            "steps": [500, 1_000],
             "batch": 64,
             "width": 32,
-            "std": 0.1,
+            "activation": "leaky relu",
+            "std": 0.2,
+            "waves": 12,
             "runs": 16,
             "samples": 2_500,
         },
         "stacked": {
             "gamma": 0.1,
-            "steps": 400,
+            "steps": [300, 600],
             "batch": 64,
-            "width": 96,
+            "width": 64,
+            "activation": "leaky relu",
             "latent": 64,
             "runs": 8,
             "samples": 5_000,
@@ -94,7 +102,7 @@ SETTINGS: dict[str, Any] = {
 }
 QUICK: dict[str, Any] = SETTINGS | {
     "targets": {
-        name: own | {"steps": steps, "runs": 4, "samples": 1_000}
+        name: own | {"steps": [steps], "runs": 4, "samples": 1_000}
         for (name, own), steps in zip(SETTINGS["targets"].items(), (60, 40, 10), strict=True)
     },
 }
@@ -163,23 +171,26 @@ class Task:
 
     def players(self, residual: bool, blocks: int) -> tuple[Callable[[], nn.Module], ...]:
         """What makes G, and what makes D."""
-        width = self.settings["width"]
-        build: Callable[..., nn.Sequential] = partial(mlp, depth=1 + 2 * blocks)
+        look = {"width": self.settings["width"], "activation": self.settings["activation"]}
+        build: Callable[..., nn.Sequential] = partial(mlp, depth=1 + 2 * blocks, **look)
         if residual:
-            build = partial(residual_mlp, blocks=blocks)
+            build = partial(residual_mlp, blocks=blocks, **look)
+        if waves := self.settings.get("waves", 0):
+            see = partial(FourierFeatures, 2, waves, (0.3, 8.0))
+            return lambda: build(2, 2), lambda: nn.Sequential(see(), *build(2 + 2 * waves, 1))
         if self.pixels == 2:
-            return lambda: build(2, 2, width=width), lambda: build(2, 1, width=width)
+            return lambda: build(2, 2), lambda: build(2, 1)
         picture = nn.Sequential(nn.Unflatten(1, (3, 8, 8)), nn.Tanh())
         return (
-            lambda: nn.Sequential(*build(self.latent, 192, width=width), *copy.deepcopy(picture)),
-            lambda: nn.Sequential(nn.Flatten(), *build(192, 1, width=width)),
+            lambda: nn.Sequential(*build(self.latent, 192), *copy.deepcopy(picture)),
+            lambda: nn.Sequential(nn.Flatten(), *build(192, 1)),
         )
 
 
 def play(
     task: Task, row: str, settings: dict[str, Any], rates: list[float], seed: int = 0
-) -> dict[str, Tensor]:
-    """Train a row with some rates, as many runs with each; measure all runs in the end.
+) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    """Train a row with some rates, as many runs with each; measure all runs at some steps.
 
     Runs of one number begin alike whatever the row, and see the same draws.
     """
@@ -198,14 +209,15 @@ def play(
     torch.manual_seed(seed)
     G, D = (Ensemble(build, len(rate)) for build in task.players(residual, settings["blocks"]))
     trainer = Trainer(G, D, task.data, normal(task.latent), chosen, seed=seed, device="cpu")
-    with contextlib.suppress(NonFiniteError):  # all have stopped, and keep their last good weights
-        trainer.train(own["steps"], progress=False)
-    found = [
-        task.measure(part)  # a few runs at a time
-        for part in trainer.sample(own["samples"], averaged=True).split(4)
-    ]
-    together = {name: torch.cat([part[name] for part in found]) for name in found[0]}
-    return together | {"diverged": trainer.frozen}
+    for step in own["steps"]:
+        with contextlib.suppress(NonFiniteError):  # all have stopped, and keep what was good
+            trainer.train(step - trainer.steps, progress=False)
+        found = [
+            task.measure(part)  # a few runs at a time
+            for part in trainer.sample(own["samples"], averaged=True).split(4)
+        ]
+        together = {name: torch.cat([part[name] for part in found]) for name in found[0]}
+        yield step, together | {"diverged": trainer.frozen}
 
 
 def chosen_by_others(score: Tensor) -> Tensor:
@@ -222,27 +234,39 @@ def chosen_by_others(score: Tensor) -> Tensor:
     return torch.cat([second.expand(half), first.expand(score.shape[1] - half)])
 
 
-def measure(settings: dict[str, Any]) -> pd.DataFrame:
-    """Train every row on every target; a row of the table for each rate and run."""
-    frames, rates = [], settings["rates"]
-    for name, own in settings["targets"].items():
-        task = Task(name, own)
-        for row in ROWS:
-            found = play(task, row, settings, rates)
-            runs = own["runs"]
+def measure(name: str, settings: dict[str, Any]) -> pd.DataFrame:
+    """Train every row on a target; a row of the table for each moment, rate and run."""
+    own, rates = settings["targets"][name], settings["rates"]
+    task, frames, runs = Task(name, own), [], own["runs"]
+    for row in ROWS:
+        for step, found in play(task, row, settings, rates):
             best = chosen_by_others(found["score"].reshape(len(rates), runs))
             at = torch.arange(len(rates)).unsqueeze(1)
-            columns: dict[str, Any] = {"target": name, "row": row}
+            columns: dict[str, Any] = {"row": row, "step": step}
             columns |= {"rate": [rate for rate in rates for _ in range(runs)]}
             columns |= {"run": list(range(runs)) * len(rates)}
             columns |= {"quoted": (at == best).flatten().tolist()}
             columns |= {key: v.double().numpy().round(6) for key, v in found.items()}
-            frames.append(pd.DataFrame(columns).assign(diverged=found["diverged"].tolist()))
+            frames.append(pd.DataFrame(columns))
             line = frames[-1].loc[frames[-1]["quoted"], ["rate", *MEASURES]].mean()
-            sys.stderr.write(f"{name}, {row}: {line.round(4).to_dict()}\n")
+            sys.stderr.write(f"{name}, {row}, step {step}: {line.round(4).to_dict()}\n")
             sys.stderr.flush()
     return pd.concat(frames, ignore_index=True)
 
 
+def main() -> None:
+    """Record the targets that are named, or all; with a note of how each was made."""
+    small = "--quick" in sys.argv[1:]
+    torch.set_num_threads(1)
+    settings = QUICK if small else SETTINGS
+    for name in [word for word in sys.argv[1:] if word != "--quick"] or settings["targets"]:
+        begin = time.process_time()
+        frame = measure(name, settings)
+        said = {"processor seconds": round(time.process_time() - begin, 1)}
+        own = settings | {"targets": {name: settings["targets"][name]}}
+        command = f"baseline.py {name}" + " --quick" * small
+        write(f"baseline_{name}", frame, command, own, said, small=small)
+
+
 if __name__ == "__main__":
-    record(__file__, measure, SETTINGS, QUICK)
+    main()
