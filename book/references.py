@@ -66,11 +66,16 @@ def _plain(latex: str) -> str:
     return str(Text.from_latex(latex))
 
 
+def _shortly(one: Reference) -> tuple[str, ...]:
+    names = one.surnames if len(one.surnames) < 3 else (one.surnames[0], "et al.")
+    return (*names, one.year)
+
+
 @cache
 def _citations() -> tuple[re.Pattern[str], tuple[Reference, ...]]:
-    ways = Counter(one.cited_as for one in references().values())
+    ways = Counter(map(_shortly, references().values()))
     # Two that a text would call the same are left alone: nobody can say which is meant.
-    known = tuple(one for one in references().values() if one.year and ways[one.cited_as] == 1)
+    known = tuple(one for one in references().values() if one.year and ways[_shortly(one)] == 1)
     return re.compile("|".join(f"({one.cited_as})" for one in known)), known
 
 
