@@ -13,6 +13,7 @@ from tools import ROOT, exercise_tests, load, made_again
 from torch import Tensor
 
 from gan_course.exercises import exercise
+from gan_course.metrics import mean_interval
 from gan_course.sweeps import disagreements
 
 
@@ -156,3 +157,14 @@ def test_an_equal_norm_is_equal(monkeypatch: pytest.MonkeyPatch):
     loud = script.train("minimax", True, settings)[0]
     torch.testing.assert_close(loud, plain, rtol=1e-3, atol=1e-4)
     assert not torch.allclose(own, plain, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_the_recorded_noise_comes_out_again() -> None:
+    frame, record = made_again("noise")
+    for (_, now), (name, then) in zip(
+        frame.groupby("variant"), record.groupby("variant"), strict=True
+    ):
+        for measured in ("modes", "high_quality", "reverse_kl"):
+            a, b = (mean_interval(rows[measured], 0.9999) for rows in (now, then))
+            assert a.low <= b.high and b.low <= a.high, (name, measured)
