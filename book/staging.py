@@ -12,11 +12,12 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 from references import items, listed
+from teaching import page
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 #: Where each kind of generated page stands; all of it is made anew by each build.
-GENERATED = ("notebooks", "figures", "library", "chapter_map.md")
+GENERATED = ("notebooks", "figures", "library", "chapter_map.md", "exercises.md")
 #: The library's modules in the order of its own page, with what it says of each.
 MODULE = re.compile(r"^``(\w+)``\s+(.+?)\s{2,}(.+)$", re.MULTILINE)
 
@@ -39,6 +40,7 @@ def stage() -> dict[str, str]:
         _number(path, notebook)
         nbformat.write(notebook, path)
     (HERE / "chapter_map.md").write_text(_table(rows), encoding="utf-8")
+    (HERE / "exercises.md").write_text(page(), encoding="utf-8")
     _library(used)
     return {path.stem[:2]: f"notebooks/{path.stem}" for path in chapters}
 

@@ -150,7 +150,7 @@ def _keys(chapter: str) -> list[str]:
 def _chapter(path: Path, cells: Sequence[Cell]) -> str:
     """The chapter that most exercises are of; without any, what the file's name says."""
     asked = Counter(key[:2] for cell in cells for key in cell.keys)
-    number = re.search(r"\d\d", path.name)
+    number = re.search(r"(?<![a-zA-Z\d])[A-Z\d]\d", path.name)
     return asked.most_common(1)[0][0] if asked else number[0] if number else ""
 
 
@@ -182,7 +182,7 @@ def _cells(path: Path, folder: Path, whole: bool) -> Iterator[Cell]:
     whole = whole or not any(is_setup for *_, is_setup in cells)
     for at, (kind, text, is_setup) in enumerate(cells):
         if kind == "code" and (at >= first or is_setup or whole):
-            keys = tuple(re.findall(r"exercise\(\s*[\"'](\d\d\.\d+)[\"']", text))
+            keys = tuple(re.findall(r"exercise\(\s*[\"']([A-Z\d]\d\.\d+)[\"']", text))
             yield Cell(rewritten(text, str(folder)), at < first or is_setup, keys)
 
 

@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.skipif(find_spec("furo") is None, reason="the extra `site` is not installed"),
 ]
 PHONE, DESK = 390, 1280
-REFERENCE = ("notation", "glossary", "bibliography")
+REFERENCE = ("notation", "glossary", "bibliography", "teaching", "exercises")
 
 
 @pytest.fixture(scope="module")

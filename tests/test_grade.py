@@ -123,6 +123,16 @@ def test_a_broken_file_stops_nobody(tmp_path: Path, text: str) -> None:
     assert missing[1:3] == ("", "crashed")
 
 
+@pytest.mark.parametrize(
+    ("name", "chapter"),
+    [("05_mine.ipynb", "05"), ("A2_mine.ipynb", "A2"), ("alice-03.ipynb", "03"), ("my.ipynb", "")],
+)
+def test_a_file_without_exercises_is_of_the_chapter_in_its_name(name: str, chapter: str) -> None:
+    assert grading._chapter(Path(name), []) == chapter
+    cells = [grading.Cell("", False, ("04.1", "04.2")), grading.Cell("", False, ("02.1",))]
+    assert grading._chapter(Path(name), cells) == "04"
+
+
 def test_only_calls_of_exercise_are_rewritten() -> None:
     code = "%matplotlib inline\nx = exercise('05.1', check(2))\ngan_course.exercises.exercise(k, 1)"
     new = rewritten(code, "/folder")

@@ -227,7 +227,7 @@ def find(key: str) -> Specification:
     Raises:
         ValueError: there is no such exercise.
     """
-    chapter = f"{__name__}.chapter_{key.split('.', maxsplit=1)[0]}"
+    chapter = f"{__name__}.chapter_{key.split('.', maxsplit=1)[0].lower()}"
     if importlib.util.find_spec(chapter) is not None:
         importlib.import_module(chapter)
     if key not in SPECIFICATIONS:
@@ -328,7 +328,7 @@ def keys_of(chapter: str) -> list[str]:
     Raises:
         ValueError: there is no such chapter.
     """
-    name = f"{__name__}.chapter_{chapter}"
+    name = f"{__name__}.chapter_{chapter.lower()}"
     if importlib.util.find_spec(name) is not None:
         importlib.import_module(name)
     keys = sorted(key for key in SPECIFICATIONS if key.startswith(f"{chapter}."))
