@@ -1,0 +1,136 @@
+"""The sweep of the modern baseline: its rows, its measures, and that its records come out again."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tools import RUNS, load
+from torch import nn
+
+from gan_course.distributions import ring
+from gan_course.metrics import mean_interval
+
+script = load("figures/sweeps/baseline.py")
+TARGETS = list(script.SETTINGS["targets"])
+
+
+def record(name: str, quick: str = "") -> pd.DataFrame:
+    return pd.read_csv(RUNS / f"baseline_{name}{quick}.csv")
+
+
+def test_each_row_of_the_ladder_differs_from_the_last_in_one_thing():
+    rows = list(script.ROWS.values())
+    for one, two in itertools.pairwise(rows[:5]):
+        assert sum(a != b for a, b in zip(one, two, strict=True)) == 1
+    for name in ("full, non-saturating", "full, no R1", "full, no R2"):
+        assert sum(a != b for a, b in zip(script.ROWS[name], rows[4], strict=True)) == 1
+    assert script.ROWS["full, R1 twice for R1 + R2"][1] == sum(rows[4][1:3])  # as much in all
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_residual_or_not_the_networks_have_as_many_weights(name: str):
+    task = script.Task.__new__(script.Task)  # without the judge, which takes seconds
+    task.settings = script.SETTINGS["targets"][name]
+    task.pixels, task.latent = (192, 64) if name == "stacked" else (2, 2)
+    counts = [
+        [sum(w.numel() for w in build().parameters()) for build in task.players(residual, 1)]
+        for residual in (False, True)
+    ]
+    assert counts[0] == counts[1]
+
+
+def test_perfect_samples_have_no_distance_and_forgers_do():
+    target, std = ring(std=0.05), 0.05
+    x = target.sample((2, 20_000), torch.Generator().manual_seed(0))
+    lost = x[:1, (torch.cdist(x[0], target.centers).argmin(dim=1) > 0)]
+    fog = 2 * torch.rand(1, 20_000, 2, generator=torch.Generator().manual_seed(1)) - 1
+    perfect, lost, fog = (script.on_toy(target, std, each) for each in (x, lost, fog))
+    assert perfect["score"].max() < 1e-3
+    assert perfect["effective"].min() > 7.99
+    assert lost["effective"].item() == pytest.approx(7, abs=0.01)
+    assert 0.02 < lost["score"].item() < 0.1  # an eighth is missing
+    assert fog["score"].item() > 0.3  # though all modes are there, evenly
+    assert fog["effective"].item() > 7.8
+
+
+def test_the_score_is_js_of_masses_counted_by_hand():
+    target = ring(std=0.1)
+    x = torch.stack([target.centers[0], target.centers[0], target.centers[1], torch.zeros(2)])
+    found = script.on_toy(target, 0.1, x[None])
+    p = np.array([0.5, 0.25, 0, 0, 0, 0, 0, 0, 0.25])
+    right = 1 - math.exp(-4.5)
+    q = np.array([right / 8] * 8 + [1 - right])
+    m = (p + q) / 2
+    kl = lambda a: sum(a[a > 0] * np.log(a[a > 0] / m[a > 0]))  # noqa: E731
+    assert found["score"].item() == pytest.approx((kl(p) + kl(q)) / 2, abs=1e-9)
+    assert found["high_quality"].item() == 0.75
+
+
+def test_nobody_chooses_his_own_rate():
+    score = torch.tensor([[0.0, 0.0, 9.0, 9.0], [5.0, 5.0, 5.0, 5.0]])
+    assert script.chosen_by_others(score).tolist() == [1, 1, 0, 0]
+
+
+def test_the_judge_of_stacks_counts_modes(monkeypatch: pytest.MonkeyPatch):
+    class Judge:
+        def classify(self, x: torch.Tensor) -> torch.Tensor:
+            return x[..., 0, 0, 0].long()
+
+        def features(self, x: torch.Tensor) -> torch.Tensor:
+            return x.flatten(-3)
+
+    unseen = torch.randn(50, 1, 8, 8)
+    x = torch.zeros(1, 60, 3, 8, 8)
+    x[:, :30, 0, 0, 0] = 7.0
+    found = script.on_stacks(Judge(), unseen, x)
+    assert found["modes"].item() == 2
+    assert found["effective"].item() == pytest.approx(2, abs=1e-6)
+    assert found["reverse_kl"].item() == pytest.approx(math.log(500), abs=1e-6)
+
+
+@pytest.mark.parametrize("quick", ["", ".quick"])
+@pytest.mark.parametrize("name", TARGETS)
+def test_records_are_of_the_settings_as_they_stand(name: str, quick: str):
+    settings = script.QUICK if quick else script.SETTINGS
+    note = json.loads((RUNS / f"baseline_{name}{quick}.json").read_text("utf-8"))
+    own = settings["targets"][name]
+    assert note["settings"] == settings | {"targets": {name: own}}
+    frame = record(name, quick)
+    assert frame["row"].drop_duplicates().tolist() == list(script.ROWS)
+    cells = frame.groupby(["row", "step", "rate"]).size()
+    assert cells.eq(own["runs"]).all()
+    assert len(cells) == len(script.ROWS) * len(own["steps"]) * len(settings["rates"])
+    for (_, _), part in frame.groupby(["row", "step"]):
+        score = part["score"].to_numpy().reshape(len(settings["rates"]), -1)
+        best = script.chosen_by_others(torch.from_numpy(score)).tolist()
+        rates = part[part["quoted"]].sort_values("run")["rate"].tolist()
+        assert rates == [settings["rates"][i] for i in best]
+
+
+@pytest.mark.slow
+def test_the_small_ring_comes_out_again():
+    frame, before = script.measure("ring", script.QUICK), record("ring", ".quick")
+    assert list(frame.columns) == list(before.columns)
+    for measure in ("score", "effective", "high_quality"):
+        for (cell, now), (_, then) in zip(
+            frame.groupby(["row", "rate"]), before.groupby(["row", "rate"]), strict=True
+        ):
+            one, other = (mean_interval(part[measure], 0.9999) for part in (now, then))
+            slack = 1e-3
+            assert one.low <= other.high + slack, (cell, measure)
+            assert other.low <= one.high + slack, (cell, measure)
+
+
+def test_a_player_of_pictures_makes_pictures():
+    task = script.Task.__new__(script.Task)
+    task.settings, task.pixels, task.latent = script.SETTINGS["targets"]["stacked"], 192, 64
+    G, D = (build() for build in task.players(True, 1))
+    assert isinstance(G, nn.Sequential)
+    assert D(G(torch.randn(5, 64))).shape == (5, 1)
+    assert G(torch.randn(5, 64)).shape == (5, 3, 8, 8)
