@@ -108,7 +108,7 @@ def test_records_are_of_the_settings_as_they_stand(name: str, quick: str):
     assert len(cells) == len(script.ROWS) * len(own["steps"]) * len(settings["rates"])
     for (_, _), part in frame.groupby(["row", "step"]):
         score = part["score"].to_numpy().reshape(len(settings["rates"]), -1)
-        best = script.chosen_by_others(torch.from_numpy(score)).tolist()
+        best = script.chosen_by_others(torch.tensor(score)).tolist()
         rates = part[part["quoted"]].sort_values("run")["rate"].tolist()
         assert rates == [settings["rates"][i] for i in best]
 
