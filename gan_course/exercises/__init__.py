@@ -329,7 +329,7 @@ def keys_of(chapter: str) -> list[str]:
         ValueError: there is no such chapter.
     """
     name = f"{__name__}.chapter_{chapter.lower()}"
-    if importlib.util.find_spec(name) is not None:
+    if chapter.isalnum() and importlib.util.find_spec(name) is not None:
         importlib.import_module(name)
     keys = sorted(key for key in SPECIFICATIONS if key.startswith(f"{chapter}."))
     if not keys:
