@@ -568,6 +568,57 @@ CHAPTERS = {
         },
         also=("As ordered", "The game", "A classifier", "Codes"),
     ),
+    "11": Chapter(
+        {
+            "the gap turned round": ("(q - (joint - evidence))", "((joint - evidence) - q)"),
+            "a joint law without its prior": (
+                "joint = likelihood + Normal(0.0, 1.0).log_prob(z)",
+                "joint = likelihood + 0 * z",
+            ),
+            "every factor is the first": ("sum(logits[:, i].log", "sum(logits[:, 0].log"),
+            "softmax over the wrong axis": (
+                "[:, i].log_softmax(dim=1)[range(81)",
+                "[:, i].log_softmax(dim=0)[range(81)",
+            ),
+            "the code of other spots": ("flow.inverse(spots)", "flow.inverse(-spots)"),
+            "the mean noise of bells without noise": (
+                "sigma * off / wide**2).sum(dim=0)  # E",
+                "sigma * off / 0.5**2).sum(dim=0)  # E",
+            ),
+            "the mixed term's sign": (
+                "guess**2 - 2 * guess * mean_noise",
+                "guess**2 + 2 * guess * mean_noise",
+            ),
+            "a guess that forgets the noise": (
+                "(1 + sigma**2).sqrt(), 0.25 + sigma**2",
+                "(1 + sigma**2).sqrt(), 0.25 + 0 * sigma",
+            ),
+            "from data to noise": ("[(s - y) / (1 - t)", "[(y - s) / (1 - t)"),
+            "the mean of lines, not weighed": (
+                "(log_of.softmax(dim=0) * toward).sum(dim=0)",
+                "toward.mean(dim=0)",
+            ),
+            "the regression's covariance": (
+                "(time * 0.25 - (1 - time)) / spread",
+                "(time * 0.25 + (1 - time)) / spread",
+            ),
+            "sheets in another order": (
+                'zip(axes, "abcdefg", order, strict=True):\n    plot',
+                'zip(axes, "abcdefg", order[::-1], strict=True):\n    plot',
+            ),
+            "quality against passes, reversed": (
+                "ax.plot(steps, [f.estimate for f in found], mark",
+                "ax.plot(steps, [f.estimate for f in found[::-1]], mark",
+            ),
+            "the star of real data": (
+                "ax.plot([1], [of(task, rival, column)",
+                'ax.plot([1], [of(task, "real", column)',
+            ),
+            "the widget shows the last": ("n = steps[passes]", "n = steps[-1]"),
+            "one pass taken for many": ("        return MOST\n", '        return "1"\n'),
+        },
+        also=("Whose are these", "A guess", "The same task"),
+    ),
     "A1": Chapter(
         {
             "minimise in place of maximise": (

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor, nn
 
-from gan_course.arguments import function, whole
+from gan_course.arguments import function, number, whole
 from gan_course.families.arithmetic import MOST, like_normal, log_normal, normal, points
 
 
@@ -21,9 +21,12 @@ class VAE(nn.Module):
         encoder: x to mean and log standard deviation of q(z|x), ``dim`` to ``2 × latent`` numbers.
         decoder: z to the mean of x, ``latent`` to ``dim`` numbers.
         latent: the dimension of z.
+        std: σ at the start. With one as large as the spread of the data, x is all noise, and a
+            training may learn to ignore z, for good.
 
     Raises:
-        ValueError: ``latent`` is no whole number above zero, or a network cannot be called.
+        ValueError: ``latent`` is no whole number above zero, ``std`` is not above zero, or a
+            network cannot be called.
 
     Example:
         >>> from gan_course.networks import mlp
@@ -32,14 +35,17 @@ class VAE(nn.Module):
         (torch.Size([5]), torch.Size([7, 2]))
     """
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, latent: int) -> None:
+    def __init__(
+        self, encoder: nn.Module, decoder: nn.Module, latent: int, std: float = 0.1
+    ) -> None:
         super().__init__()
         function("encoder", encoder)
         function("decoder", decoder)
         self.encoder, self.decoder = encoder, decoder
         self.latent = whole("latent", latent, at_least=1, at_most=MOST)
         runs = getattr(decoder, "runs", None)
-        self.log_std = nn.Parameter(torch.zeros(() if runs is None else (runs, 1, 1)))
+        start = torch.tensor(math.log(number("std", std, above=0)))
+        self.log_std = nn.Parameter(start if runs is None else start.repeat(runs, 1, 1))
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log standard deviation of q(z|x), each ``(..., batch, latent)``."""

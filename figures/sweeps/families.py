@@ -1,0 +1,549 @@
+"""Six families on three tasks, with equally many weights and equal processor time.
+
+The ring, the grid and the 8 × 8 digits; a GAN, a VAE, an autoregressive model, diffusion, flow
+matching and a normalising flow. On the toys there is a second GAN, with the ingredients of
+chapter 07's recipes; it alone was tuned before, for these very targets.
+
+The number of steps was fixed beforehand, so that on one thread all families of a task train for
+about the same processor seconds; ``seconds`` has what they took. All but the recipe have one
+schedule, one batch, one averaging, and learn at their own best of three rates. Two trainings of
+half the length, on seeds that the record does not use, choose it (``part = tuning``): on the toys
+by the sliced W1 distance to fresh data, on digits by the Fréchet distance to pictures that are
+kept for this choice.
+
+Beside them: real data in the place of generated (``real``), and one Gaussian with the mean and the
+covariance of the data (``one Gaussian``). Some samples of the first run are kept for figures.
+
+    python figures/sweeps/families.py            # figures/runs/families.csv, .json, .npz
+    python figures/sweeps/families.py --quick    # figures/runs/families.quick.csv, .json
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from by_script import RUNS, record
+from torch import Generator, Tensor, nn
+
+from gan_course.distributions import GaussianMixture, codebook, grid, normal, ring
+from gan_course.families import (
+    VAE,
+    Autoregressive,
+    Diffusion,
+    FlowMatching,
+    MaskedLinear,
+    MixtureHead,
+    RealNVP,
+    ValueHead,
+    fit,
+    masked_network,
+)
+from gan_course.images import digits
+from gan_course.metrics import (
+    Classifier,
+    memorisation,
+    mode_coverage,
+    picture_quality,
+    sliced_wasserstein,
+    train_classifier,
+)
+from gan_course.networks import Ensemble, mlp
+from gan_course.training import Linear, Settings, Trainer
+
+#: Steps of each family, for equal processor time.
+STEPS: dict[str, dict[str, int]] = {
+    "ring": {
+        "GAN": 980,
+        "GAN, recipe": 800,
+        "VAE": 1_540,
+        "VAE, wide start": 1_540,
+        "autoregressive": 1_080,
+        "diffusion": 2_240,
+        "flow matching": 2_240,
+        "normalising flow": 900,
+    },
+    "digits": {
+        "GAN": 880,
+        "VAE": 1_660,
+        "VAE, wide start": 1_660,
+        "autoregressive": 840,
+        "diffusion": 2_000,
+        "flow matching": 2_080,
+        "normalising flow": 940,
+    },
+}
+SETTINGS: dict[str, Any] = {
+    "runs": 8,
+    "rates": [5e-4, 2e-3, 8e-3],
+    "tuning runs": 2,
+    "steps": STEPS,
+    "samples": {"ring": 1_500, "grid": 1_500, "digits": 400},
+    "weights": {"ring": 12_000, "grid": 12_000, "digits": 54_000},
+    "sampler steps": [1, 2, 5, 10, 20, 50, 200],
+    "draws": 200,
+}
+QUICK: dict[str, Any] = SETTINGS | {
+    "runs": 2,
+    "rates": [2e-3],
+    "steps": {task: dict.fromkeys(steps, 20) for task, steps in STEPS.items()},
+    "samples": {"ring": 200, "grid": 200, "digits": 100},
+    "sampler steps": [1, 5],
+    "draws": 5,
+}
+LATENT, LEVELS, PIXELS = 16, 17, 64
+#: σ at the start: far below the spread of the data, and as large.
+VAES = {"VAE": 0.1, "VAE, wide start": 1.0}
+#: Some samples of the first run, by task, family and sampler steps.
+KEPT: dict[str, np.ndarray[Any, Any]] = {}
+
+
+# --- The tasks ----------------------------------------------------------------------------
+
+
+@dataclass
+class Toy:
+    """Modes in the plane, shown to all families but the recipe in units of their spread.
+
+    Attributes:
+        target: in its own units.
+        noise: the recipe's instance noise, at first and at last.
+        rates: the recipe's rates, of D and of G.
+        penalty: the recipe's R1.
+        frequencies: the recipe's waves.
+    """
+
+    target: GaussianMixture
+    noise: tuple[float, float]
+    rates: tuple[float, float]
+    penalty: float
+    frequencies: tuple[float, float]
+
+    dim, batch, averaging = 2, 128, 0.99
+
+    def __post_init__(self) -> None:
+        self.unit = float(self.target.sample((100_000,), Generator().manual_seed(9)).std())
+        self.source = GaussianMixture(self.target.centers / self.unit, self.target.std / self.unit)
+
+    def build(self, family: str, width: int, runs: int) -> nn.Module:
+        """A model whose hidden layers have this width."""
+
+        def many(network: Callable[[], nn.Module]) -> nn.Module:
+            return Ensemble(network, runs)
+
+        def seeing(inputs: int, outputs: int) -> nn.Module:
+            """What is shown a point of the plane is shown its waves, too."""
+            waves = {"fourier": 12, "frequencies": (0.3, 10.0)}
+            return many(lambda: mlp(inputs, outputs, width=width, depth=3, **waves))
+
+        def making(inputs: int) -> nn.Module:
+            return many(lambda: mlp(inputs, 2, width=width, depth=3, activation="relu"))
+
+        if family == "GAN":
+            return Pair(making(2), seeing(2, 1), normal(2))
+        if family == "GAN, recipe":
+            waves = {"fourier": 12, "frequencies": self.frequencies}
+            D = many(lambda: mlp(2, 1, width=width, depth=3, **waves))
+            G = many(lambda: mlp(64, 2, width=width, depth=2, activation="relu"))
+            return Pair(G, D, codebook(64))
+        if family in VAES:
+            return VAE(seeing(2, 4), making(2), latent=2, std=VAES[family])
+        if family == "autoregressive":
+            head = MixtureHead(8)
+            masked = partial(masked_network, 2, head.outputs, width=width, depth=3, waves=12)
+            return Autoregressive(many(masked), head, dim=2)
+        if family == "normalising flow":
+            return RealNVP([many(lambda: mlp(2, 4, width=width)) for _ in range(8)], dim=2)
+        kind = {"diffusion": Diffusion, "flow matching": FlowMatching}[family]
+        return kind(seeing(3, 2), dim=2)
+
+    def gan(self, family: str, steps: int, rate: float) -> tuple[Settings, dict[str, Any], Any]:
+        """Settings, schedule and data of a GAN."""
+        if family == "GAN":
+            settings = Settings(batch=self.batch, averaging=self.averaging)
+            return settings, falling(rate, rate, steps), self.source
+        penalties = {"R1": self.penalty} if self.penalty else {}
+        settings = Settings(batch=self.batch, averaging=self.averaging, penalties=penalties)
+        fading = {"instance_noise": Linear(*self.noise, 0, int(0.8 * steps))}
+        return settings, falling(*self.rates, steps) | fading, self.target
+
+    def seen(self, family: str, x: Tensor) -> Tensor:
+        """Samples of a family in units of the spread."""
+        return x / self.unit if family == "GAN, recipe" else x
+
+    def quality(self, x: Tensor) -> dict[str, Tensor]:
+        """Modes, and the distance to fresh data, ``(runs, samples, 2)`` to ``(runs,)`` each."""
+        source = self.source
+        found = mode_coverage(x, source.centers, float(source.std[0]))
+        fresh = source.sample(x.shape[:2], Generator().manual_seed(8))
+        return {
+            "modes": found.modes,
+            "high_quality": found.high_quality,
+            "reverse_kl": found.reverse_kl,
+            "sliced": sliced_wasserstein(x, fresh, generator=Generator().manual_seed(7)),
+        }
+
+    def price(self, x: Tensor) -> float:
+        """What the rate is chosen by."""
+        return float(self.quality(x)["sliced"].mean())
+
+    def real(self, runs: int, samples: int) -> tuple[Tensor, Tensor]:
+        """Real data, and draws of one Gaussian fitted to it."""
+        random = Generator().manual_seed(6)
+        x = self.source.sample((runs, samples), random)
+        return x, like_gaussian(self.source.sample((20_000,), random), x.shape, random)
+
+    @torch.no_grad()
+    def likelihood(self, model: nn.Module, settings: dict[str, Any], runs: int) -> Tensor:
+        """Bits a dimension above the data's own entropy, on fresh data, ``(runs,)``."""
+        x = self.source.sample((runs, 1_000), Generator().manual_seed(5))
+        truth = self.source.log_prob(x)
+        options = {"draws": settings["draws"]} if isinstance(model, VAE) else {}
+        found = model.log_prob(x, Generator().manual_seed(4), **options)  # type: ignore[operator]
+        return (truth - found).mean(dim=-1) / math.log(2) / 2
+
+    @torch.no_grad()
+    def mass(self, model: nn.Module, cells: int = 600) -> float:
+        """The density of the first run, summed over the square from −2.2 to 2.2."""
+        side = torch.linspace(-2.2, 2.2, cells)
+        rows = torch.cartesian_prod(side, side).split(30_000)
+        alone = of_one_run(model)
+        total = sum(float(alone.log_prob(part).double().exp().sum()) for part in rows)
+        return total * float(side[1] - side[0]) ** 2
+
+
+class Pictures:
+    """The 8 × 8 digits: whole numbers from 0 to 16, spread evenly over their step for most."""
+
+    dim, batch, averaging = PIXELS, 64, 0.995
+
+    def __init__(self) -> None:
+        images, labels = digits()
+        order = torch.randperm(len(images), generator=Generator().manual_seed(0))
+        judge, train, valid, unseen = order.split([297, 900, 200, 400])
+        whole = ((images.flatten(1) + 1) * 8).round()
+        self.train, self.valid, self.unseen = (whole[rows] for rows in (train, valid, unseen))
+        self.judge: Classifier = train_classifier(images[judge], labels[judge], held_out=47)
+        self.source, self.numbers = Spread(self.train), Spread(self.train, spread=False)
+
+    def build(self, family: str, width: int, runs: int) -> nn.Module:
+        """A model whose hidden layers have this width."""
+
+        def many(inputs: int, outputs: int, depth: int = 2) -> nn.Module:
+            return Ensemble(lambda: mlp(inputs, outputs, width=width, depth=depth), runs)
+
+        if family == "GAN":
+            G = Ensemble(lambda: nn.Sequential(*mlp(32, PIXELS, width=width), nn.Tanh()), runs)
+            return Pair(G, many(PIXELS, 1), normal(32))
+        if family in VAES:
+            networks = many(PIXELS, 2 * LATENT), many(LATENT, PIXELS)
+            return VAE(*networks, latent=LATENT, std=VAES[family])
+        if family == "autoregressive":
+            head = ValueHead(LEVELS)
+            network = Ensemble(lambda: masked_network(PIXELS, LEVELS, width=width), runs)
+            return Autoregressive(network, head, dim=PIXELS)
+        if family == "normalising flow":
+            return RealNVP([many(PIXELS, 2 * PIXELS) for _ in range(6)], dim=PIXELS)
+        network = many(PIXELS + 1, PIXELS, depth=3)
+        if family == "diffusion":  # less noise than 0.02 is lost in the rounding
+            return Diffusion(network, dim=PIXELS, low=0.02)
+        return FlowMatching(network, dim=PIXELS)
+
+    def gan(self, family: str, steps: int, rate: float) -> tuple[Settings, dict[str, Any], Any]:
+        """Settings, schedule and data of a GAN: those of chapter 09, at this rate."""
+        settings = Settings(
+            batch=self.batch, averaging=self.averaging, betas=(0.5, 0.99), penalties={"R1": 0.1}
+        )
+        return settings, falling(rate, rate, steps), self.source
+
+    def seen(self, family: str, x: Tensor) -> Tensor:
+        """Samples of a family as whole numbers from 0 to 16."""
+        if family == "autoregressive":
+            return x
+        return ((x + 1) * 8.5).floor().clamp(0, LEVELS - 1)
+
+    def quality(self, x: Tensor) -> dict[str, Tensor]:
+        """All measures of pictures, as the judge sees them, and the test for copies."""
+        found = picture_quality(as_pictures(x), as_pictures(self.unseen), self.judge)
+        copied = memorisation(
+            x, self.train, self.unseen, permutations=200, generator=Generator().manual_seed(8)
+        )
+        return found._asdict() | {"copies": copied.p_value}
+
+    def price(self, x: Tensor) -> float:
+        """What the rate is chosen by."""
+        found = picture_quality(as_pictures(x), as_pictures(self.valid), self.judge)
+        return float(found.frechet.mean())
+
+    def real(self, runs: int, samples: int) -> tuple[Tensor, Tensor]:
+        """Training pictures, and draws of one Gaussian fitted to them."""
+        random = Generator().manual_seed(6)
+        rows = [torch.randperm(900, generator=random)[:samples] for _ in range(runs)]
+        drawn = like_gaussian(self.source.all(random), (runs, samples, PIXELS), random)
+        return self.train[torch.stack(rows)], self.seen("one Gaussian", drawn)
+
+    @torch.no_grad()
+    def likelihood(self, model: nn.Module, settings: dict[str, Any], runs: int) -> Tensor:
+        """Bits a pixel of pictures never seen, ``(runs,)``.
+
+        Densities of the spread numbers, in units of a step: on average they say no more than
+        the whole numbers cost at least (Theis et al. 2016, section 3.1).
+        """
+        random, bits = Generator().manual_seed(5), math.log(2) * PIXELS
+        if isinstance(model, Autoregressive):
+            return -model.log_prob(self.unseen.expand(runs, -1, -1)).mean(dim=-1) / bits
+        x = Spread(self.unseen).all(random).expand(runs, -1, -1)
+        options = {"draws": settings["draws"]} if isinstance(model, VAE) else {}
+        found = model.log_prob(x, random, **options)  # type: ignore[operator]
+        return (PIXELS * math.log(8.5) - found).mean(dim=-1) / bits
+
+
+@dataclass
+class Spread:
+    """Whole numbers k as (k + u) / 8.5 − 1 with u uniform, or as they are."""
+
+    rows: Tensor
+    spread: bool = True
+
+    event_shape = torch.Size((PIXELS,))
+
+    def _shown(self, k: Tensor, random: Generator | None) -> Tensor:
+        if not self.spread:
+            return k
+        return (k + torch.rand(k.shape, generator=random)) / 8.5 - 1
+
+    def all(self, random: Generator) -> Tensor:
+        """Every row once."""
+        return self._shown(self.rows, random)
+
+    def sample(self, shape: Sequence[int] = (), generator: Generator | None = None) -> Tensor:
+        """Draw rows with replacement, ``(*shape, 64)``."""
+        return self._shown(
+            self.rows[torch.randint(len(self.rows), tuple(shape), generator=generator)], generator
+        )
+
+    def to(self, _: torch.device | str) -> Spread:
+        """The same; it stays where it is."""
+        return self
+
+
+def as_pictures(whole: Tensor) -> Tensor:
+    """Whole numbers from 0 to 16 as pictures from −1 to 1, ``(..., 1, 8, 8)``."""
+    return (whole / 8 - 1).reshape(*whole.shape[:-1], 1, 8, 8)
+
+
+def like_gaussian(data: Tensor, shape: Sequence[int], random: Generator) -> Tensor:
+    """Draws of a normal law with the mean and the covariance of the data."""
+    values, vectors = torch.linalg.eigh(data.T.cov())
+    root = vectors * values.clamp(min=0).sqrt()
+    return data.mean(dim=0) + torch.randn(*shape, generator=random) @ root.T
+
+
+def of_one_run(model: nn.Module) -> Any:
+    """The first of many models whose likelihood is exact."""
+    if isinstance(model, RealNVP):
+        return RealNVP([network.member(0) for network in model.networks], model.dim)  # type: ignore[operator]
+    return Autoregressive(model.network.member(0), model.head, model.dim)  # type: ignore[operator, union-attr, arg-type]
+
+
+# --- Training -----------------------------------------------------------------------------
+
+
+class Pair(nn.Module):
+    """A GAN's two networks."""
+
+    def __init__(self, G: nn.Module, D: nn.Module, prior: Any) -> None:
+        super().__init__()
+        self.G, self.D, self.prior = G, D, prior
+
+    def sample(self, shape: Sequence[int], random: Generator) -> Tensor:
+        """Draw samples."""
+        made: Tensor = self.G(self.prior.sample(shape, random))
+        return made
+
+
+def falling(discriminator: float, generator: float, steps: int) -> dict[str, Any]:
+    """Rates that are constant for half of the steps, and then fall to a hundredth."""
+    line = {"discriminator_rate": discriminator, "generator_rate": generator}
+    return {name: Linear(v, v / 100, steps // 2, steps) for name, v in line.items()}
+
+
+def weights(model: nn.Module, runs: int) -> int:
+    """Weights of one run that are trained; those that a mask keeps at 0 do not count."""
+    masked = sum(int((1 - m.mask).sum()) for m in model.modules() if isinstance(m, MaskedLinear))
+    return (sum(p.numel() for p in model.parameters()) - masked) // runs
+
+
+def sized(task: Any, family: str, aim: int, runs: int) -> nn.Module:
+    """The family's widest model of at most so many weights."""
+    least, most = (task.dim - 1 if family == "autoregressive" else 2), 400
+    while most - least > 1:  # the weights grow with the width
+        middle = (least + most) // 2
+        with torch.random.fork_rng(devices=[]):
+            fits = weights(task.build(family, middle, 1), 1) <= aim
+        least, most = (middle, most) if fits else (least, middle)
+    return task.build(family, least, runs)
+
+
+def trained(
+    task: Any, family: str, model: nn.Module, *, steps: int, rate: float, runs: int, seed: int
+) -> tuple[nn.Module, float]:
+    """The model with averaged weights, and the processor seconds of its training."""
+    if isinstance(model, Pair):
+        settings, schedule, data = task.gan(family, steps, rate)
+        trainer = Trainer(model.G, model.D, data, model.prior, settings, seed=seed, device="cpu")
+        begin = time.process_time()
+        trainer.train(steps, schedule=schedule, progress=False)
+        return Pair(trainer.averaged, trainer.discriminator, model.prior), (
+            time.process_time() - begin
+        )
+    source = task.numbers if family == "autoregressive" and task.dim == PIXELS else task.source
+    begin = time.process_time()
+    found = fit(
+        model,
+        source,
+        steps,
+        batch=task.batch,
+        rate=rate,
+        averaging=task.averaging,
+        runs=runs,
+        generator=Generator().manual_seed(seed),
+    )
+    return found, time.process_time() - begin
+
+
+@torch.no_grad()
+def drawn(
+    task: Any, family: str, model: nn.Module, shape: tuple[int, int], **options: Any
+) -> tuple[Tensor, float]:
+    """Samples as they are judged, and processor seconds for 1,000 of them."""
+    begin = time.process_time()
+    x = model.sample(shape, Generator().manual_seed(3), **options)  # type: ignore[operator]
+    seconds = time.process_time() - begin
+    return task.seen(family, x), 1_000 * seconds / math.prod(shape)
+
+
+def variants(family: str, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The ways to draw from a model: the name of the row, and the sampler's options."""
+    if family in ("diffusion", "flow matching"):
+        return {f"{n}": {"steps": n} for n in settings["sampler steps"]}
+    if family in VAES:
+        return {"": {}, "means": {"noise": False}}
+    return {"": {}}
+
+
+def chosen_rate(
+    task: Any, name: str, family: str, settings: dict[str, Any]
+) -> tuple[float, list[Any]]:
+    """The best of the rates, on seeds of their own, by trainings of half the length."""
+    rates, runs = settings["rates"], settings["tuning runs"]
+    if family == "GAN, recipe":
+        return float("nan"), []
+    rows = []
+    for rate in rates:
+        torch.manual_seed(1_000)
+        model = sized(task, family, settings["weights"][name], runs)
+        steps = settings["steps"][name][family] // 2
+        try:
+            model, _ = trained(task, family, model, steps=steps, rate=rate, runs=runs, seed=1_000)
+            options = {"steps": 50} if family in ("diffusion", "flow matching") else {}
+            x, _ = drawn(task, family, model, (runs, settings["samples"][name]), **options)
+            price = task.price(x)
+        except (ValueError, ArithmeticError, RuntimeError):  # it has diverged
+            price = float("inf")
+        rows.append(
+            {"part": "tuning", "task": name, "family": family, "rate": rate, "price": price}
+        )
+    best = min(rows, key=lambda row: row["price"])
+    return best["rate"], rows
+
+
+def of_family(task: Any, name: str, family: str, settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """Tune, train and measure; a row for each run and way to draw."""
+    runs, samples = settings["runs"], settings["samples"][name]
+    rate, rows = chosen_rate(task, name, family, settings)
+    torch.manual_seed(0)
+    model = sized(task, family, settings["weights"][name], runs)
+    steps = settings["steps"][name][family]
+    size = weights(model, runs)
+    model, seconds = trained(task, family, model, steps=steps, rate=rate, runs=runs, seed=0)
+    about = {"part": "record", "task": name, "family": family, "rate": rate}
+    about |= {"steps": steps, "weights": size, "seconds": round(seconds, 2)}
+    say(f"{name}: {family}, {size} weights, {steps} steps, {seconds:.1f} s, rate {rate}")
+    bits = None
+    if hasattr(model, "log_prob") and family not in ("diffusion", "flow matching"):
+        bits = task.likelihood(model, settings, runs)
+        if name != "digits" and family not in VAES:
+            about["mass"] = round(task.mass(model), 4)
+    for variant, options in variants(family, settings).items():
+        x, price = drawn(task, family, model, (runs, samples), **options)
+        keep(name, family, variant, x)
+        quality = task.quality(x)
+        say(
+            f"  {variant} "
+            + ", ".join(f"{n} {float(v.double().mean()):.3g}" for n, v in quality.items())
+        )
+        rows += rows_of(about | {"sampler": variant, "per 1,000": price}, quality, bits)
+    return rows
+
+
+def keep(name: str, family: str, variant: str, x: Tensor) -> None:
+    """Some samples of the first run, for figures."""
+    kind, count = (np.uint8, 40) if name == "digits" else (np.float16, 400)
+    KEPT["|".join((name, family, variant))] = x[0, :count].numpy().astype(kind)
+
+
+def rows_of(
+    about: dict[str, Any], measures: dict[str, Tensor], bits: Tensor | None = None
+) -> list[dict[str, Any]]:
+    """A row for each run."""
+    table = measures if bits is None else measures | {"bits": bits}
+    columns = {name: v.double().tolist() for name, v in table.items()}
+    runs = len(next(iter(columns.values())))
+    return [about | {"run": r} | {n: v[r] for n, v in columns.items()} for r in range(runs)]
+
+
+def say(words: str) -> None:
+    """Tell whoever waits."""
+    sys.stderr.write(f"{words}\n")
+    sys.stderr.flush()
+
+
+def tasks() -> dict[str, Any]:
+    """The ring and the grid with their recipes' numbers (chapter 07), and the digits."""
+    return {
+        "ring": Toy(ring(), (0.3, 0.03), (2e-3, 7e-4), 0.003, (0.6, 10.0)),
+        "grid": Toy(grid(), (0.8, 0.1), (2e-3, 1e-3), 0.0, (0.3, 8.0)),
+        "digits": Pictures(),
+    }
+
+
+def measure(settings: dict[str, Any]) -> pd.DataFrame:
+    """Everything; a row for each task, family, way to draw and run."""
+    rows: list[dict[str, Any]] = []
+    every = tasks()
+    for name, steps in settings["steps"].items():
+        task = every[name]
+        real = task.real(settings["runs"], settings["samples"][name])
+        for kind, x in zip(("real", "one Gaussian"), real, strict=True):
+            keep(name, kind, "", x)
+            rows += rows_of(
+                {"part": "record", "task": name, "family": kind, "sampler": ""}, task.quality(x)
+            )
+        for family in steps:
+            rows += of_family(task, name, family, settings)
+    return pd.DataFrame(rows).round(5)
+
+
+if __name__ == "__main__":
+    record(__file__, measure, SETTINGS, QUICK)
+    if "--quick" not in sys.argv[1:]:
+        np.savez_compressed(RUNS / "families.npz", **KEPT)

@@ -1,0 +1,108 @@
+"""Chapter 11's exercises know right answers from wrong ones; its records come out again."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+import torch
+from tools import RUNS, exercise_tests, made_again
+from torch import Tensor
+
+from gan_course.exercises.chapter_11 import FAULTS, PREDICTIONS
+from gan_course.metrics import mean_interval
+
+WORDS = {key: word for key, (word, _) in PREDICTIONS.items()}
+FOUND = {key: word for key, (word, _) in FAULTS.items()}
+
+
+def posterior(x: float, a: float, s: float) -> tuple[float, float]:
+    precision = 1 + a**2 / s**2
+    return a * x / s**2 / precision, 1 / precision
+
+
+def score(x: Tensor, c: Tensor, w: Tensor, std: float, sigma: float) -> Tensor:
+    variance = std**2 + sigma**2
+    each = w * torch.exp(-((x[:, None] - c) ** 2) / (2 * variance))
+    return (each * (c - x[:, None])).sum(1) / each.sum(1) / variance
+
+
+RIGHT = [
+    ("11.1", WORDS),
+    ("11.2", posterior),
+    ("11.3", score),
+    ("11.4", lambda y, t, c: c - (y - t * c) / (1 - t)),
+    ("11.5", FOUND),
+]
+
+WRONG = [
+    ("11.1", "diffusion in one pass", WORDS | {"one pass": "diffusion"}, "mean of the data"),
+    ("11.1", "mixtures are joined", WORDS | {"bridges": "autoregressive"}, "tear"),
+    ("11.1", "diffusion has more passes", WORDS | {"more pixels": "diffusion"}, "one after"),
+    ("11.1", "the bound is exact", WORDS | {"exact": "VAE"}, "KL"),
+    ("11.1", "no such family", WORDS | {"exact": "flow"}, "one of GAN"),
+    ("11.1", "one missing", {"one pass": "GAN"}),
+    ("11.2", "the prior", lambda x, a, s: (0.0, 1.0), "tight"),
+    ("11.2", "the decoder turned round", lambda x, a, s: (x / a, s**2 / a**2), "tight"),
+    (
+        "11.2",
+        "a standard deviation",
+        lambda x, a, s: (posterior(x, a, s)[0], posterior(x, a, s)[1] ** 0.5),
+        "not its root",
+    ),
+    ("11.2", "the noise's variance", lambda x, a, s: (posterior(x, a, s)[0], s**2), "precisions"),
+    ("11.2", "the mean alone", lambda x, a, s: posterior(x, a, s)[0], "two numbers"),
+    ("11.3", "the sign", lambda *given: -score(*given), "sign"),
+    ("11.3", "the mean noise", lambda x, c, w, d, s: -s * score(x, c, w, d, s), "mean noise"),
+    ("11.3", "no noise", lambda x, c, w, std, sigma: score(x, c, w, std, 0.0), "std² \\+ σ²"),
+    ("11.3", "noise alone", lambda x, c, w, std, sigma: score(x, c, w, 0.0, sigma), "std² \\+"),
+    ("11.3", "standard deviations add", lambda x, c, w, d, s: score(x, c, w, d + s, 0.0)),
+    ("11.3", "equal shares", lambda x, c, w, d, s: ((c - x[:, None]) * w).sum(1) / (d**2 + s**2)),
+    ("11.3", "weights forgotten", lambda x, c, w, d, s: score(x, c, torch.ones_like(w), d, s)),
+    ("11.4", "the sign", lambda y, t, c: (y - c) / (1 - t), "sign"),
+    ("11.4", "the time that is left", lambda y, t, c: c - y, "1 − t"),
+    ("11.4", "divided by the time past", lambda y, t, c: (c - y) / (t + 1e-9)),
+    ("11.4", "z in place of the velocity", lambda y, t, c: (y - t * c) / (1 - t)),
+    ("11.4", "no data", lambda y, t, c: -y / (1 - t)),
+    ("11.5", "more steps are unfair", FOUND | {"A": "tuning"}, "steps need not"),
+    ("11.5", "B is fair", FOUND | {"B": "nothing"}, "how many settings"),
+    ("11.5", "C is tuned", FOUND | {"C": "tuning"}, "number of pictures"),
+    ("11.5", "a word of one's own", FOUND | {"C": "speed"}, "one of tuning"),
+    ("11.5", "the fair one alone", "A"),
+]
+
+test_right_answers, test_wrong_answers, test_stubs = exercise_tests(RIGHT, WRONG)
+
+
+@pytest.mark.slow
+def test_the_families_come_out_again():
+    frame, record = made_again("families")
+    for (task, family), known in record.groupby(["task", "family"]):
+        again = frame[(frame["task"] == task) & (frame["family"] == family)]
+        assert len(again) == len(known)
+        for measure in ("weights", "steps", "rate"):
+            assert list(again[measure].dropna()) == list(known[measure].dropna()), family
+        for measure in ("sliced", "frechet"):
+            if known[measure].notna().sum() > 1:
+                one, other = (mean_interval(t[measure].dropna(), 0.999) for t in (again, known))
+                assert one.low <= other.high and other.low <= one.high, (family, measure)
+
+
+def test_the_predictions_are_what_was_measured():
+    record = pd.read_csv(RUNS / "families.csv")
+    ring = record[(record["task"] == "ring") & (record["part"] == "record")]
+    quality = ring.groupby(["family", ring["sampler"].fillna("").astype(str)])[
+        "high_quality"
+    ].mean()
+    assert quality["GAN, recipe"].max() > 0.5 > quality["diffusion", "1"] + 0.4
+    assert quality["autoregressive"].max() > 0.8 > quality["normalising flow"].max() + 0.6
+
+
+def test_equal_means_equal():
+    record = pd.read_csv(RUNS / "families.csv")
+    trained = record.dropna(subset=["weights"]).groupby(["task", "family"]).first()
+    for _, rows in trained.groupby("task"):
+        assert rows["weights"].max() / rows["weights"].min() < 1.08
+        assert rows["seconds"].max() / rows["seconds"].min() < 1.4
+        assert not math.isclose(rows["seconds"].max(), rows["seconds"].min())
