@@ -655,6 +655,34 @@ CHAPTERS = {
         },
         also=("Formulas", "What is optimal"),
     ),
+    "A2": Chapter(
+        {
+            "samples under the name of data": (
+                'band(axes[1], rows, "D_real", "-", REAL, "of data")',
+                'band(axes[1], rows, "D_fake", "-", REAL, "of data")',
+            ),
+            "the players' gradients exchanged": (
+                'rows, "G_gradient", "--", FAKE, "G\'s")',
+                'rows, "D_gradient", "--", FAKE, "G\'s")',
+            ),
+            "clusters that are not a share": ('"clusters, of 8", scale=8)', '"clusters, of 8")'),
+            "the mended training's samples": ("panel(axes, number, phase)", "panel(axes, number)"),
+            "patients in another order": (
+                "first_ward = ward(range(1, 9))",
+                "first_ward = ward(range(8, 0, -1))",
+            ),
+            "the wrong side counts": (
+                "(sign * (a[:, None] - b)).min()",
+                "(-sign * (a[:, None] - b)).min()",
+            ),
+            "one number for two faults": (
+                "at_end(patient(cause), column) - (at_end",
+                "at_end(patient(one), column) - (at_end",
+            ),
+            "mended is ill": ('at_end(number, "HQ", phase)', 'at_end(number, "HQ")'),
+        },
+        also=("A healthy", "Fifteen", "Telling"),
+    ),
 }
 
 
