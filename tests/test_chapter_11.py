@@ -44,7 +44,7 @@ WRONG = [
     ("11.1", "no such family", WORDS | {"exact": "flow"}, "one of GAN"),
     ("11.1", "one missing", {"one pass": "GAN"}),
     ("11.2", "the prior", lambda x, a, s: (0.0, 1.0), "tight"),
-    ("11.2", "the decoder turned round", lambda x, a, s: (x / a, s**2 / a**2), "tight"),
+    ("11.2", "the decoder turned round", lambda x, a, s: (x / a, s**2 / a**2), "denominator"),
     (
         "11.2",
         "a standard deviation",

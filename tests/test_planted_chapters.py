@@ -615,7 +615,6 @@ CHAPTERS = {
                 'ax.plot([1], [of(task, "real", column)',
             ),
             "the widget shows the last": ("n = steps[passes]", "n = steps[-1]"),
-            "one pass taken for many": ("        return MOST\n", '        return "1"\n'),
         },
         also=("Whose are these", "A guess", "The same task"),
     ),

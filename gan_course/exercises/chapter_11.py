@@ -72,6 +72,12 @@ def tight_encoder(answer: Callable[[float, float, float], tuple[float, float]]) 
         m, v = number(m, "a mean"), number(v, "a variance")
         if math.isclose(v, math.sqrt(variance), abs_tol=1e-6) and abs(variance - v) > 1e-3:
             raise Wrong("the second number is the variance, not its root")
+        turned = abs(m * s**2 - v * a * x) < 1e-6
+        if turned and abs(m - mean) > 1e-4:
+            raise Wrong(
+                "mean and variance fit each other, but both have the wrong denominator: it is the "
+                "variance of x, of a z and of the noise together"
+            )
         expect(
             "the bound is tight where the encoder is the posterior p(z|x). Complete the square in "
             "z of z²/2 + (x − a z)²/(2 s²); its mean",
@@ -91,9 +97,13 @@ def noisy_score(
     centers = torch.tensor([-1.5, 0.5, 2.0]).double()
     weights = torch.tensor([0.2, 0.5, 0.3]).double()
     for std, sigma in ((0.5, 0.3), (0.1, 1.0)):
+        alone = call(answer, x, centers[:1], torch.ones(1).double(), std, sigma)
+        slope = (centers[0] - x) / (std**2 + sigma**2)
+        one_is_right = isinstance(alone, Tensor) and alone.shape == slope.shape
+        one_is_right = one_is_right and torch.allclose(alone.double(), slope, atol=1e-4)
         at = x.clone().requires_grad_()
         width = math.hypot(std, sigma)
-        log_density = torch.distributions.Normal(centers, width).log_prob(at[:, None])
+        log_density = -(((at[:, None] - centers) / width) ** 2) / 2
         (exact,) = torch.autograd.grad((log_density + weights.log()).logsumexp(1).sum(), at)
         found = call(answer, x, centers, weights, std, sigma)
         if isinstance(found, Tensor) and found.shape == exact.shape:
@@ -101,6 +111,16 @@ def noisy_score(
                 raise Wrong("the score points to where the density grows: the sign is turned")
             if torch.allclose(found.double(), -sigma * exact, atol=1e-4):
                 raise Wrong("this is the mean noise E[ε | x]; the score is −1/σ times as large")
+            if one_is_right and not torch.allclose(found.double(), exact, atol=1e-4):
+                raise Wrong(
+                    "for a single mode it is right, so the shares are not: that of mode k at x is "
+                    "w_k N(x; c_k, std² + σ²), divided by the sum over the modes"
+                )
+            if not one_is_right:
+                raise Wrong(
+                    "already for a single mode it is not right: data of variance std² with noise "
+                    "of variance σ² have the score (c − x) / (std² + σ²)"
+                )
         expect(
             "with noise each mode is a normal law of variance std² + σ²; weigh each mode's slope "
             "(c_k − x)/(std² + σ²) by its share of the density at x",
