@@ -665,7 +665,10 @@ CHAPTERS = {
                 'rows, "D_gradient", "--", FAKE, "G\'s")',
             ),
             "clusters that are not a share": ('"clusters, of 8", scale=8)', '"clusters, of 8")'),
-            "the mended training's samples": ("panel(axes, number, phase)", "panel(axes, number)"),
+            "mended in place of ill": (
+                "panel(axes, number, phase)",
+                'panel(axes, number, "mended")',
+            ),
             "patients in another order": (
                 "first_ward = ward(range(1, 9))",
                 "first_ward = ward(range(8, 0, -1))",
