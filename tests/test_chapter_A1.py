@@ -18,6 +18,8 @@ ROWS = [
 
 @pytest.mark.parametrize("row", ROWS, ids=[row[2:40] for row in ROWS])
 def test_a_row_leads_to_the_section_that_explains_it(row: str) -> None:
+    if row.endswith("| here |"):
+        return
     ((number, page, anchor),) = re.findall(r"\[(\d\d)\]\((\w+)\.ipynb#([\w-]+)\) \|$", row)
     assert page.startswith(number)
     text = (ROOT / "notebooks/source" / f"{page}.md").read_text(encoding="utf-8")
@@ -26,5 +28,6 @@ def test_a_row_leads_to_the_section_that_explains_it(row: str) -> None:
 
 def test_nearly_every_row_runs() -> None:
     without = [row for row in ROWS if "{=" not in row]
-    assert len(ROWS) >= 30
+    assert len(ROWS) >= 29
+    assert sum(row.endswith("| here |") for row in ROWS) <= 1
     assert len(without) <= 4  # what is refused, and what another row shows

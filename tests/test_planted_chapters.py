@@ -31,8 +31,8 @@ CHAPTERS = {
         {
             "a D that is sure": ("undecided = torch.zeros(1, 4)", "undecided = torch.ones(1, 4)"),
             "one seed is the other": (
-                "train(0), train(0), train(1)",
-                "train(0), train(0), train(0)",
+                "train(0, 200), train(0, 200), train(1, 200)",
+                "train(0, 200), train(0, 200), train(0, 200)",
             ),
             "randomness that nobody seeds": (
                 "ring(), seed=seed, device",
@@ -41,6 +41,27 @@ CHAPTERS = {
             "G's button in D's place": ('press("D step", 20)', 'press("G step", 20)'),
             "D's button in G's place": ('press("G step", 20)', 'press("D step", 20)'),
             "G's rate is lowered": ("generator_rate=0.1)", "generator_rate=1e-5)"),
+            "a machine that trains nothing": ("trainer.train(steps)", "trainer.train(0 * steps)"),
+            "a machine that takes one step": (
+                "trainer.train(steps)",
+                "trainer.train(min(1, steps))",
+            ),
+            "k stays at 1": ("lab.set(k=5)", "lab.set(k=1)"),
+            "a copy that doesn't train": ("control.train(200)", "control.train(0)"),
+            "clusters for a circle": ("/ noise.norm(dim=-1", "/ noise.norm(dim=-2"),
+            "the shade turned round": ("judge(points).sigmoid()", "1 - judge(points).sigmoid()"),
+            "the last D in each panel": (
+                "judge=judge: judge(points)",
+                "judge=judge: list(moments.values())[-1][1](points)",
+            ),
+            "crosses mirrored": (
+                "y[0, :300], crosses, target",
+                "y[0, :300], crosses * torch.tensor([-1.0, 1.0]), target",
+            ),
+            "crosses of another run": (
+                "y[0, :300], crosses, target",
+                "y[0, :300], trainer.sample(300)[1], target",
+            ),
             "moments exchanged": (
                 "zip(row, moments.items(), strict=True)",
                 "zip(row[::-1], moments.items(), strict=True)",
@@ -629,16 +650,29 @@ CHAPTERS = {
                 "torch.autograd.grad(F.softplus(logit), logit)",
             ),
             "the input is not cut": ("D(fake.detach())", "D(fake)"),
-            "no log in either": (
-                "(a * of_thread.log() + b * (1 - of_thread).log())",
-                "(a * of_thread + b * (1 - of_thread))",
+            "an honest D turned round": ("both_logs(D_star)", "both_logs(1 - D_star)"),
+            "the product for the logs": ("in (by_log, by_product)", "in (by_product, by_log)"),
+            "a sum for the product": (
+                "(a * thread + (1 - a) * none) * (1 -",
+                "(a * thread + (1 - a) * none) + (1 -",
             ),
+            "the loss of real samples": ("0.99]).neg().log1p()", "0.99]).log()"),
+            "a third for a half": ("log()) / 2).sum() * dx)", "log()) / 3).sum() * dx)"),
+            "two equal laws": ("jensen_shannon(p, law)", "jensen_shannon(p, p)"),
             "another function": ("weight.copy_(weight.flip(dim))", "weight.copy_(-weight)"),
             "players in turn": ('update="simultaneous"', 'update="alternating"'),
             "the two costs exchanged": (
                 'for name in ("minimax", "non-saturating")',
                 'for name in ("non-saturating", "minimax")',
             ),
+            "a norm without its root": (
+                ".norm(dim=1)\n\n\ndef weight",
+                ".norm(dim=1) ** 2\n\n\ndef weight",
+            ),
+            "a norm that is not held": ("w.mul_(shrink.view", "w.mul_((shrink > 0).view"),
+            "the wrong cost far away": ('at_distance(8.0, "non-sat', 'at_distance(1.0, "non-sat'),
+            "a gap of samples alone": ("on[0] - on[1]", "1 - on[1]"),
+            "half of the full charge": ("(dim=-1).mean().item()", "(dim=-1).mean().item() / 2"),
             "an epsilon outside": ("(a.sigmoid() + 1e-8).log()", "a.sigmoid().log()"),
             "slice in place of splice": (
                 "del true_points[i : 2 * i + 1]",

@@ -22,6 +22,15 @@ from gan_course.training import Trainer
 @specification("02.1")
 def value_of_a_good_discriminator(answer: float) -> None:
     """V = log 0.9 + log(1 − 0.2)."""
+    real, fake = math.log(0.9), math.log(0.8)
+    for mistake, hint in (
+        (real + math.log(0.2), "the second logarithm is of 1 − D(G(z)), and D(G(z)) is 0.2"),
+        (-real - fake, "the sign: this is D's loss, −V"),
+        ((real + fake) / 2, "a factor ½ too much: V is a sum of two means"),
+        ((real + fake) / math.log(2), "these are bits: take natural logarithms"),
+    ):
+        if agrees(answer, mistake, atol=1e-3):
+            raise Wrong(hint)
     expect(
         "V adds log D on real samples and log(1 − D) on generated ones, without a factor ½",
         answer,
