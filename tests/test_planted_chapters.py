@@ -636,6 +636,47 @@ CHAPTERS = {
                 'ax.plot([1], [of(task, "real", column)',
             ),
             "the widget shows the last": ("n = steps[passes]", "n = steps[-1]"),
+            "G's pair the wrong way round": (
+                "lambda x, y: softplus_(y - x), lambda x, y: softplus_(x - y)",
+                "lambda x, y: softplus_(y - x), lambda x, y: softplus_(y - x)",
+            ),
+            "R2 left out of the game": ("(r1_ + r2_) / 2 * psi_**2", "r1_ / 2 * psi_**2"),
+            "pairs held in order": (
+                "points.repeat_interleave(n), points.repeat(n) + theta",
+                "points.repeat(n), points.repeat(n) + theta",
+            ),
+            "rows quoted at every rate": (
+                't[t["quoted"] & (t["step"] == t["step"].max())]',
+                't[t["step"] == t["step"].max()]',
+            ),
+            "a gain the other way": (
+                "mean_interval(with_it - without_it, 0.99)",
+                "mean_interval(without_it - with_it, 0.99)",
+            ),
+            "the dots of another measure": (
+                'score = row_runs[task][row]["score"]',
+                'score = row_runs[task][row]["reverse_kl"]',
+            ),
+            "weights upside down": (
+                "corrected(q_line, a.exp())",
+                "corrected(q_line, (-a).exp())",
+            ),
+            "rejection without the largest logit": (
+                "corrected(q_line, (a - top).clamp(max=0).exp())",
+                "corrected(q_line, a.clamp(max=0).exp())",
+            ),
+            "the judge learns the labels turned": (
+                "cross_entropy(D(real).squeeze(-1), D(fake).squeeze(-1))",
+                "cross_entropy(D(fake).squeeze(-1), D(real).squeeze(-1))",
+            ),
+            "error and realism exchanged": (
+                'ax.plot(part["unexplained"], part["frechet"], mark',
+                'ax.plot(part["frechet"], part["unexplained"], mark',
+            ),
+            "one row less itself, the other way": (
+                "by_row[row][name].to_numpy() - by_row[other][name].to_numpy()",
+                "by_row[other][name].to_numpy() - by_row[row][name].to_numpy()",
+            ),
         },
         also=("Whose are these", "A guess", "The same task"),
     ),
