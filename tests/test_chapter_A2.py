@@ -22,7 +22,8 @@ CURES = {patient(cause): cause for cause in CAUSES}
 def rise(G: Any, D: Any, z: Tensor, step: Callable[[], None]) -> Tensor:
     with torch.no_grad():
         before = D(G(z)).mean()
-        step()
+    step()
+    with torch.no_grad():
         return D(G(z)).mean() - before
 
 
@@ -32,6 +33,32 @@ def fall(G: Any, D: Any, z: Tensor, step: Callable[[], None]) -> Tensor:
 
 def two_looks(G: Any, D: Any, z: Tensor, _step: Callable[[], None]) -> Tensor:
     return D(G(z)).mean() - D(G(z)).mean()
+
+
+def at_the_mean(G: Any, D: Any, z: Tensor, step: Callable[[], None]) -> Tensor:
+    with torch.no_grad():
+        before = D(G(z.mean(0)))
+    step()
+    with torch.no_grad():
+        return D(G(z.mean(0))) - before
+
+
+def sum_of_logits(G: Any, D: Any, z: Tensor, step: Callable[[], None]) -> Tensor:
+    return len(z) * rise(G, D, z, step)
+
+
+def two_steps(G: Any, D: Any, z: Tensor, step: Callable[[], None]) -> Tensor:
+    found = rise(G, D, z, step)
+    step()
+    return found
+
+
+def spoils_D(G: Any, D: Any, z: Tensor, step: Callable[[], None]) -> Tensor:
+    found = rise(G, D, z, step)
+    with torch.no_grad():
+        for p in D.parameters():
+            p.zero_()
+    return found
 
 
 def other_noise(G: Any, D: Any, z: Tensor, step: Callable[[], None]) -> Tensor:
@@ -58,6 +85,10 @@ WRONG = [
     ("A2.3", "the sign", fall, "sign"),
     ("A2.3", "no step", two_looks, "between the two looks"),
     ("A2.3", "other noise", other_noise, "same noise"),
+    ("A2.3", "the logit at the mean", at_the_mean, "at the mean of z"),
+    ("A2.3", "the sum", sum_of_logits, "sum over the samples"),
+    ("A2.3", "two steps", two_steps, "called 2 times"),
+    ("A2.3", "another D", spoils_D, "stand still"),
 ]
 test_right_answers, test_wrong_answers, test_stubs = exercise_tests(RIGHT, WRONG)
 

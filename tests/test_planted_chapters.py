@@ -736,8 +736,8 @@ CHAPTERS = {
                 'band(axes[1], rows, "D_fake", "-", REAL, "of data")',
             ),
             "the players' gradients exchanged": (
-                'rows, "G_gradient", "--", FAKE, "G\'s")',
-                'rows, "D_gradient", "--", FAKE, "G\'s")',
+                'rows, "G_gradient", "-.", FAKE, "G\'s")',
+                'rows, "D_gradient", "-.", FAKE, "G\'s")',
             ),
             "clusters that are not a share": ('"clusters, of 8", scale=8)', '"clusters, of 8")'),
             "mended in place of ill": (
@@ -749,16 +749,38 @@ CHAPTERS = {
                 "first_ward = ward(range(8, 0, -1))",
             ),
             "the wrong side counts": (
-                "(sign * (a[:, None] - b)).min()",
-                "(-sign * (a[:, None] - b)).min()",
+                "return (sign * (a[:, None] - b)).min()",
+                "return (-sign * (a[:, None] - b)).min()",
             ),
             "one number for two faults": (
                 "at_end(patient(cause), column) - (at_end",
                 "at_end(patient(one), column) - (at_end",
             ),
             "mended is ill": ('at_end(number, "HQ", phase)', 'at_end(number, "HQ")'),
+            "a band of half of the seeds": (
+                "table.min(axis=1), table.max(axis=1)",
+                "table.quantile(0.25, axis=1), table.quantile(0.75, axis=1)",
+            ),
+            "half of the data": ("plot_samples(axes[0], dots,", "plot_samples(axes[0], dots[::2],"),
+            "rows under other numbers": ('f"patient {number}" if', 'f"patient {number + 1}" if'),
+            "symptoms before the end": (
+                '(record["phase"] == "ill") & (record["step"] == last)]\nsymptoms',
+                '(record["phase"] == "ill") & (record["step"] == 400)]\nsymptoms',
+            ),
+            "a new start from the mended": (
+                'hq(n, "mended") - hq(0, "ill"), 0.99',
+                'hq(n, "mended") - hq(n, "ill"), 0.99',
+            ),
+            "renewed and gone on exchanged": (
+                'hq(n, "renewed") - hq(n, "mended"), 0.99',
+                'hq(n, "mended") - hq(n, "renewed"), 0.99',
+            ),
+            "a circle that is too wide": (
+                "angle.cos(), angle.sin()",
+                "2 * angle.cos(), angle.sin()",
+            ),
         },
-        also=("A healthy", "Fifteen", "Telling"),
+        also=("A healthy", "Fifteen", "Tests to ask", "Telling"),
     ),
 }
 

@@ -1,8 +1,10 @@
 """Fifteen trainings with one fault each, and a healthy one: what a failure looks like.
 
 All learn the ring, from the same seeds and by the same program, `Training` below, in which each
-fault is one line. After `steps` the fault is taken out, and the training goes on for as long.
-Whoever reads the table sees patients, not their faults: they stand in the order of a hash.
+fault is one line. After `steps` the fault is taken out, and the training goes on for as long in
+two ways: as it stands ("mended"), and with the memory of both Adams cleared ("renewed"). The
+healthy training goes on, too. Whoever reads the table sees patients, not their faults: they
+stand in the order of a hash.
 
     python figures/sweeps/clinic.py            # figures/runs/clinic.csv, clinic_samples.csv
     python figures/sweeps/clinic.py --quick    # figures/runs/clinic.quick.csv, …
@@ -49,7 +51,6 @@ class Fault:
     d_rate: float = 1.0  # times that of the settings
     g_rate: float = 1.0
     penalty: float = 1.0
-    loss: str = "non-saturating"
     ahead: int = 0  # steps of D alone, first
     exchanged: bool = False  # D's labels: data are "generated", samples are "real"
     climbs: bool = False  # G goes up its loss
@@ -74,7 +75,7 @@ FAULTS = dict(
             Fault(climbs=True),
             Fault(attached=True),
             Fault(sigmoid=True),
-            Fault(loss="minimax", ahead=1_000, penalty=0.0),
+            Fault(ahead=1_000, penalty=0.0),
             Fault(d_rate=30.0, g_rate=30.0),
             Fault(penalty=1e5),
             Fault(same_noise=True),
@@ -128,24 +129,34 @@ class Training:
 
     def __init__(self, fault: Fault, settings: dict[str, Any]) -> None:
         torch.manual_seed(settings["seed"])
-        self.random = torch.Generator().manual_seed(settings["seed"])
+        self.seed(settings["seed"])
         self.settings, self.runs = settings, settings["runs"]
         self.G, self.D = (Player(n, settings["width"], self.runs) for n in (2, 1))
         self.begun = self.G.flat(), self.D.flat()
+        sixteen = torch.randn(self.runs, 16, 2, generator=self.of_noise)
+        self.noise = sixteen.repeat(1, settings["batch"] // 16, 1)
+        self.points = TARGET.sample((self.runs, 64), self.of_data)
+        self.said = dict.fromkeys(("D_loss", "G_loss", "D_gradient", "G_gradient"), torch.zeros(1))
+        self.clear()
+        self.use(fault)
+        for _ in range(fault.ahead):
+            self.discriminator_step()
+        self.seed(settings["seed"] + 1)  # as in every other training, whatever came before
+
+    def seed(self, seed: int) -> None:
+        """Data and noise each have their own randomness: what a fault draws shifts no other."""
+        self.of_data = torch.Generator().manual_seed(seed)
+        self.of_noise = torch.Generator().manual_seed(seed + 1_000)
+
+    def clear(self) -> None:
+        """Let both optimisers forget what they have seen."""
         self.of_G, self.of_D = (
             torch.optim.Adam(player.parameters(), betas=(0.5, 0.99), fused=True)
             for player in (self.G, self.D)
         )
-        sixteen = torch.randn(self.runs, 16, 2, generator=self.random)
-        self.noise = sixteen.repeat(1, settings["batch"] // 16, 1)
-        self.points = TARGET.sample((self.runs, 64), self.random)
-        self.said = dict.fromkeys(("D_loss", "G_loss", "D_gradient", "G_gradient"), torch.zeros(1))
-        self.use(fault)
-        for _ in range(fault.ahead):
-            self.discriminator_step()
 
     def use(self, fault: Fault) -> None:
-        """Go on with this fault; what has been learned stays."""
+        """Go on with this fault; what has been learned stays, and what Adam remembers."""
         self.fault = fault
         rate_of_D, rate_of_G = self.settings["rates"]
         self.of_D.param_groups[0]["lr"] = rate_of_D * fault.d_rate
@@ -154,13 +165,13 @@ class Training:
     def data(self, samples: int) -> Tensor:
         """As the program draws them, shape ``(runs, samples, 2)``."""
         if few := self.fault.few:
-            chosen = torch.randint(few, (self.runs, samples, 1), generator=self.random)
+            chosen = torch.randint(few, (self.runs, samples, 1), generator=self.of_data)
             return self.points[:, :few].gather(1, chosen.expand(-1, -1, 2))
-        return self.fault.scale * TARGET.sample((self.runs, samples), self.random)
+        return self.fault.scale * TARGET.sample((self.runs, samples), self.of_data)
 
     def z(self, samples: int) -> Tensor:
         """Noise, as the program draws it when it is asked for new samples."""
-        return self.fault.spread * torch.randn(self.runs, samples, 2, generator=self.random)
+        return self.fault.spread * torch.randn(self.runs, samples, 2, generator=self.of_noise)
 
     def batch(self) -> Tensor:
         """Samples for a step of either player."""
@@ -201,8 +212,7 @@ class Training:
     def generator_loss(self) -> Tensor:
         """What G goes down, or should, shape ``(runs,)``."""
         a = self.logits(self.batch())
-        cost = -F.softplus(a) if self.fault.loss == "minimax" else F.softplus(-a)
-        return cost.mean(dim=1)
+        return F.softplus(-a).mean(dim=1)
 
     def generator_step(self) -> None:
         """Move G."""
@@ -227,7 +237,7 @@ class Training:
     def tests(self) -> dict[str, Tensor]:
         """What has to be asked for, each of shape ``(runs,)``."""
         scale = self.fault.scale
-        fresh = scale * TARGET.sample((self.runs, LOOK), self.random)
+        fresh = scale * TARGET.sample((self.runs, LOOK), self.of_data)
         with torch.no_grad():
             x, own = self.generate(self.z(LOOK)), self.generate(self.noise)
             mixed = torch.cat([fresh, x], dim=1)
@@ -258,26 +268,36 @@ class Training:
         }
 
     def _one_step(self) -> tuple[Tensor, Tensor]:
-        """By how much G's step down its gradient raises D's logit of its samples, D standing.
+        """By how much G's step raises D's mean logit of the samples of one noise, D standing.
 
         And the norm of the gradient that D's turn has left in G. Each of shape ``(runs,)``;
         nothing of it is kept.
         """
-        parts = self.G, self.D, self.of_G, self.of_D
-        kept = [copy.deepcopy(part.state_dict()) for part in parts]
-        self.discriminator_step()
-        left = self.G.gradient()
+        kept = self.kept()
         z = self.noise if self.fault.same_noise else self.z(LOOK)
-        a = self.D(self.generate(z), batch_norm=self.fault.batch_norm).mean(dim=(1, 2))
-        gradients = torch.autograd.grad(a.sum(), [*self.G.parameters()], allow_unused=True)
-        before = [p.detach().clone() for p in self.G.parameters()]
+
+        def look() -> Tensor:
+            with torch.no_grad():
+                a: Tensor = self.D(self.generate(z), batch_norm=self.fault.batch_norm)
+                return a.mean(dim=(1, 2))
+
+        self.discriminator_step()
+        left, before = self.G.gradient(), look()
         self.generator_step()
-        rise = torch.zeros(self.runs)
-        for p, old, gradient in zip(self.G.parameters(), before, gradients, strict=True):
-            rise += ((p.detach() - old) * gradient).flatten(1).sum(dim=1)
-        for part, state in zip(parts, kept, strict=True):
-            part.load_state_dict(state)
+        rise = look() - before
+        self.restore(kept)
         return rise, left
+
+    def kept(self) -> list[dict[str, Any]]:
+        """Copies of both players and of what their Adams remember."""
+        parts = self.G, self.D, self.of_G, self.of_D
+        return [copy.deepcopy(part.state_dict()) for part in parts]
+
+    def restore(self, kept: list[dict[str, Any]]) -> None:
+        """Go back to where :meth:`kept` was called."""
+        parts = self.G, self.D, self.of_G, self.of_D
+        for part, state in zip(parts, kept, strict=True):
+            part.load_state_dict(copy.deepcopy(state))
 
     def train(self, steps: int) -> None:
         """Both players in turn."""
@@ -289,30 +309,43 @@ class Training:
 def examine(
     number: int, fault: Fault, settings: dict[str, Any]
 ) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
-    """Train with a fault, then without; rows of numbers, and rows of samples."""
+    """Train with a fault, then without, in two ways; rows of numbers, and rows of samples."""
     training = Training(fault, settings)
-    rows, samples = [], []
-    for phase in ("ill", "mended") if number else ("ill",):
-        if phase == "mended":
-            training.use(Fault(scale=fault.scale))
-        steps = 0
-        for moment in settings["moments"]:
-            training.train(moment - steps)
-            steps = moment
-            if phase == "mended" and not moment:
-                continue
-            about = {"patient": number, "phase": phase, "step": moment, "run": range(training.runs)}
-            numbers = training.symptoms()
-            if moment == settings["steps"]:
-                numbers |= training.tests()
-            columns = {name: value.expand(training.runs) for name, value in numbers.items()}
-            rows.append(pd.DataFrame(about | {n: c.tolist() for n, c in columns.items()}))
-        shown = int(numbers["HQ"].argsort()[training.runs // 2])
-        with torch.no_grad():
-            x = training.generate(training.z(settings["shown"]))[shown] / fault.scale
-        places = dict(zip("xy", x.T.tolist(), strict=True))
-        samples.append(pd.DataFrame({"patient": number, "phase": phase, "run": shown} | places))
+    rows, samples = follow(training, number, "ill", settings)
+    left = training.kept()
+    for phase in ("mended", "renewed") if number else ("mended",):
+        training.restore(left)
+        training.seed(settings["seed"] + 2)  # both ways meet the same draws
+        if phase == "renewed":
+            training.clear()
+        training.use(Fault(scale=fault.scale))
+        more, seen = follow(training, number, phase, settings)
+        rows += more
+        samples += seen
     return rows, samples
+
+
+def follow(
+    training: Training, number: int, phase: str, settings: dict[str, Any]
+) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
+    """Train, and look at each moment; one run's samples in the end."""
+    rows, steps = [], 0
+    for moment in settings["moments"]:
+        training.train(moment - steps)
+        steps = moment
+        if phase != "ill" and not moment:
+            continue
+        about = {"patient": number, "phase": phase, "step": moment, "run": range(training.runs)}
+        numbers = training.symptoms()
+        if moment == settings["steps"]:
+            numbers |= training.tests()
+        columns = {name: value.expand(training.runs) for name, value in numbers.items()}
+        rows.append(pd.DataFrame(about | {n: c.tolist() for n, c in columns.items()}))
+    shown = int(numbers["HQ"].argsort()[training.runs // 2])
+    with torch.no_grad():
+        x = training.generate(training.z(settings["shown"]))[shown] / training.fault.scale
+    places = dict(zip("xy", x.T.tolist(), strict=True))
+    return rows, [pd.DataFrame({"patient": number, "phase": phase, "run": shown} | places)]
 
 
 SHOWN: list[pd.DataFrame] = []

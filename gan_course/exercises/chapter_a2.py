@@ -11,7 +11,8 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from gan_course.exercises import Open, Wrong, agrees, call, expect, number, specification
 
@@ -23,7 +24,7 @@ SHOWS = {
     "G climbs its loss": "then G's own step would make D's logit of its samples fall",
     "D's gradient stays in G": "then D's turn would leave a gradient in G",
     "a sigmoid too many": "then what the program takes for D(x) would be far below ½ on data, too",
-    "minimax, D far ahead": "then D would be sure of everything at the start",
+    "D far ahead, no penalty": "then D would be sure of everything at the start",
     "both rates far too large": "then both players' weights would have moved very far",
     "penalty far too large": "then D would be flat: its slope at the data next to nothing",
     "the same noise in every step": "then the samples of the training's own noise would be better",
@@ -90,23 +91,38 @@ def least_loss(answer: object) -> None:
 def rise(answer: Callable[..., Tensor]) -> None:
     """The mean logit after a step less before; along its gradient it rises by rate × norm²."""
     torch.manual_seed(0)
-    G, D = torch.nn.Linear(2, 2), torch.nn.Linear(2, 1)
-    z = torch.randn(64, 2)
-    for rate in (0.1, -0.1, 0.02):
-        before = [p.detach().clone() for p in G.parameters()]
-        a = D(G(z)).mean()
-        slopes = torch.autograd.grad(a, [*G.parameters()])
-        truth = rate * float(sum(slope.square().sum() for slope in slopes))
+    G = nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 2))
+    D = nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 1))
+    begun = parameters_to_vector(G.parameters()).detach().clone()
+    of_D = parameters_to_vector(D.parameters()).detach().clone()
+    for batch, rate in ((64, 0.5), (24, -0.5), (64, 0.1)):
+        z, taken = torch.randn(batch, 2), []
 
-        def step(slopes: tuple[Tensor, ...] = slopes, rate: float = rate) -> None:
+        def step(z: Tensor = z, rate: float = rate, taken: list[int] = taken) -> None:
+            taken.append(1)
+            slopes = torch.autograd.grad(D(G(z)).mean(), [*G.parameters()])
+            for p, slope in zip(G.parameters(), slopes, strict=True):
+                p.data += rate * slope
+
+        def looks(z: Tensor = z) -> Tensor:
             with torch.no_grad():
-                for p, slope in zip(G.parameters(), slopes, strict=True):
-                    p.add_(rate * slope)
+                return torch.stack([D(G(z)).mean(), D(G(z.mean(0)))[0]])
 
+        before = looks()
+        step()
+        truth, at_the_mean = (looks() - before).tolist()
+        vector_to_parameters(begun.clone(), G.parameters())
+        taken.clear()
         found = number(call(answer, G, D, z, step), "a rise")
-        with torch.no_grad():
-            for p, old in zip(G.parameters(), before, strict=True):
-                p.copy_(old)
+        if len(taken) > 1:
+            raise Wrong(f"`step` was called {len(taken)} times; G is to move once")
+        vector_to_parameters(begun.clone(), G.parameters())
+        if not torch.equal(parameters_to_vector(D.parameters()), of_D):
+            raise Wrong("D is not the same afterwards; it is to stand still")
         if agrees(found, 0.0, atol=1e-6):
             raise Wrong("no rise at all: has the step been taken between the two looks?")
-        expect("D's mean logit of the same noise, after the step less before", found, truth, 1e-4)
+        if agrees(found, at_the_mean, atol=1e-5):
+            raise Wrong("that is the logit at the mean of z; the mean of the logits was asked for")
+        if agrees(found, truth * batch, atol=1e-4):
+            raise Wrong("that is the sum over the samples; the mean was asked for")
+        expect("D's mean logit of the same noise, after the step less before", found, truth, 1e-5)
