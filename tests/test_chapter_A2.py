@@ -53,7 +53,7 @@ def two_steps(G: Any, D: Any, z: Tensor, step: Callable[[], None]) -> Tensor:
     return found
 
 
-def spoils_D(G: Any, D: Any, z: Tensor, step: Callable[[], None]) -> Tensor:
+def spoils_discriminator(G: Any, D: Any, z: Tensor, step: Callable[[], None]) -> Tensor:
     found = rise(G, D, z, step)
     with torch.no_grad():
         for p in D.parameters():
@@ -88,7 +88,7 @@ WRONG = [
     ("A2.3", "the logit at the mean", at_the_mean, "at the mean of z"),
     ("A2.3", "the sum", sum_of_logits, "sum over the samples"),
     ("A2.3", "two steps", two_steps, "called 2 times"),
-    ("A2.3", "another D", spoils_D, "stand still"),
+    ("A2.3", "another D", spoils_discriminator, "stand still"),
 ]
 test_right_answers, test_wrong_answers, test_stubs = exercise_tests(RIGHT, WRONG)
 

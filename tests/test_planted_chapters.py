@@ -762,18 +762,17 @@ CHAPTERS = {
                 "table.quantile(0.25, axis=1), table.quantile(0.75, axis=1)",
             ),
             "half of the data": ("plot_samples(axes[0], dots,", "plot_samples(axes[0], dots[::2],"),
-            "rows under other numbers": ('f"patient {number}" if', 'f"patient {number + 1}" if'),
             "symptoms before the end": (
                 '(record["phase"] == "ill") & (record["step"] == last)]\nsymptoms',
                 '(record["phase"] == "ill") & (record["step"] == 400)]\nsymptoms',
             ),
             "a new start from the mended": (
-                'hq(n, "mended") - hq(0, "ill"), 0.99',
-                'hq(n, "mended") - hq(n, "ill"), 0.99',
+                'hq(n, "mended") - hq(0, "ill"), LEVEL',
+                'hq(n, "mended") - hq(n, "ill"), LEVEL',
             ),
             "renewed and gone on exchanged": (
-                'hq(n, "renewed") - hq(n, "mended"), 0.99',
-                'hq(n, "mended") - hq(n, "renewed"), 0.99',
+                'hq(n, "renewed") - hq(n, "mended"), LEVEL',
+                'hq(n, "mended") - hq(n, "renewed"), LEVEL',
             ),
             "a circle that is too wide": (
                 "angle.cos(), angle.sin()",
