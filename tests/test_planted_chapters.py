@@ -631,9 +631,61 @@ CHAPTERS = {
                 "ax.plot(steps, [f.estimate for f in found], mark",
                 "ax.plot(steps, [f.estimate for f in found[::-1]], mark",
             ),
-            "the star of real data": (
-                "ax.plot([1], [of(task, rival, column)",
-                'ax.plot([1], [of(task, "real", column)',
+            "the points of real data": (
+                "score = of(task, family, column)",
+                'score = of(task, "real", column)',
+            ),
+            "GAN, VAE and flow at 200 passes": (
+                'if family == "autoregressive" else 1',
+                'if family == "autoregressive" else 200',
+            ),
+            "curves under each other's name": (
+                "mark, color=colour, label=family)",
+                "mark, color=colour, label=[f for f in LINES if f != family][0])",
+            ),
+            "bands of half the width": (
+                "low, high = [f.low for f in found]",
+                "low, high = [f.estimate for f in found]",
+            ),
+            "passes that are steps of training": (
+                'xlabel="passes of the network for a sample")\n    ax.set_xticks',
+                'xlabel="steps of training")\n    ax.set_xticks',
+            ),
+            "W1 under HQ": ('"HQ": ("high_quality", 3),', '"HQ": ("sliced", 3),'),
+            "recall under precision": (
+                '"precision": ("precision", 2)',
+                '"precision": ("recall", 2)',
+            ),
+            "density under coverage": ('"coverage": ("coverage", 2)', '"coverage": ("density", 2)'),
+            "intervals of half the width": (
+                "± {found.half:.{digits}f}",
+                "± {found.half / 2:.{digits}f}",
+            ),
+            "modes of half the divergence": (
+                'exp(-rows["reverse_kl"])',
+                'exp(-rows["reverse_kl"] / 2)',
+            ),
+            "one clock for all": (
+                '"train, s": plain("ring", family, "seconds", 1)',
+                '"train, s": plain("ring", "GAN", "seconds", 1)',
+            ),
+            "a mean that is called median": ("['copies'].median():.3f", "['copies'].mean():.3f"),
+            "samples that are called means": (
+                'return "means" if task == "digits"',
+                'return "" if task == "digits"',
+            ),
+            "the worst rate": ('part["price"].idxmin()', 'part["price"].idxmax()'),
+            "before and after exchanged": (
+                '("as above", "record"), (change, "control")',
+                '("as above", "control"), (change, "record")',
+            ),
+            "another family's seconds": (
+                'price = {n: rows_of("digits", "flow matching", str(n))',
+                'price = {n: rows_of("digits", "diffusion", str(n))',
+            ),
+            "the widget's digits of one family": (
+                'sheet("digits", family, str(n))[:24]',
+                'sheet("digits", "diffusion", str(n))[:24]',
             ),
             "the widget shows the last": ("n = steps[passes]", "n = steps[-1]"),
             "G's pair the wrong way round": (
