@@ -96,7 +96,8 @@ def rise(answer: Callable[..., Tensor]) -> None:
     begun = parameters_to_vector(G.parameters()).detach().clone()
     of_D = parameters_to_vector(D.parameters()).detach().clone()
     for batch, rate in ((64, 0.5), (24, -0.5), (64, 0.1)):
-        z, taken = torch.randn(batch, 2), []
+        z = torch.randn(batch, 2)
+        taken: list[int] = []
 
         def step(z: Tensor = z, rate: float = rate, taken: list[int] = taken) -> None:
             taken.append(1)
