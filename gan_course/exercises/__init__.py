@@ -16,7 +16,7 @@ from __future__ import annotations
 import html
 import importlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -107,6 +107,20 @@ def expect(hint: str, value: object, expected: object, atol: float = 1e-5) -> No
         raise Wrong(hint, f"shape {tuple(measured.shape)}, expected {tuple(claimed.shape)}")
     if not torch.allclose(measured, claimed, rtol=0.0, atol=atol):
         raise Wrong(hint, _slip(measured, claimed, max(atol, 1e-9)))
+
+
+def entries(answer: object, keys: Collection[str]) -> Mapping[str, Any]:
+    """An answer that is a dictionary with these keys, all of them filled in.
+
+    Raises:
+        Wrong: it is none, or has other keys.
+        Open: a value is still ``...``.
+    """
+    if not isinstance(answer, Mapping) or set(answer) != set(keys):
+        raise Wrong(f"The answer is a dictionary with the keys {', '.join(keys)}.")
+    if any(value is ... for value in answer.values()):
+        raise Open
+    return answer
 
 
 def agrees(value: object, expected: object, atol: float = 1e-5) -> bool:
@@ -343,6 +357,7 @@ __all__ = [
     "Wrong",
     "agrees",
     "call",
+    "entries",
     "exercise",
     "expect",
     "find",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -11,7 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from gan_course.exercises import Open, Wrong, agrees, call, expect, number, several, specification
+from gan_course.exercises import (
+    Wrong,
+    agrees,
+    call,
+    entries,
+    expect,
+    number,
+    several,
+    specification,
+)
 from gan_course.images import digits
 
 FAMILY = {
@@ -25,16 +34,13 @@ FAMILY = {
 @specification("01.1")
 def family(answer: object) -> None:
     """Each of four programs has its place in the tree."""
-    if not isinstance(answer, Mapping) or set(answer) != set(FAMILY):
-        raise Wrong(f"The answer is a dictionary with the keys {', '.join(FAMILY)}.")
-    if any(word is ... for word in answer.values()):
-        raise Open
+    filled = entries(answer, FAMILY)
     words = {word for word, _ in FAMILY.values()}
     for name, (word, reason) in FAMILY.items():
-        if answer[name] not in words:
+        if filled[name] not in words:
             raise Wrong(f"{name}: choose one of {', '.join(sorted(words))}.")
-        if answer[name] != word:
-            raise Wrong(f"{name} is not {answer[name]}: {reason}.")
+        if filled[name] != word:
+            raise Wrong(f"{name} is not {filled[name]}: {reason}.")
 
 
 @specification("01.2")
@@ -68,11 +74,8 @@ def one_table(answer: object) -> None:
 
 def _values(answer: object, *keys: str) -> dict[str, float]:
     """A dictionary's numbers."""
-    if not isinstance(answer, Mapping) or set(answer) != set(keys):
-        raise Wrong(f"The answer is a dictionary with the keys {', '.join(keys)}.")
-    if any(value is ... for value in answer.values()):
-        raise Open
-    return {key: number(answer[key], f"{key}: it") for key in keys}
+    filled = entries(answer, keys)
+    return {key: number(filled[key], f"{key}: it") for key in keys}
 
 
 @specification("01.4")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gan_course.exercises import Open, Wrong, call, expect, number, specification, whole_number
+from gan_course.exercises import Wrong, call, entries, expect, number, specification, whole_number
 from gan_course.metrics import density_coverage, frechet_distance, precision_recall
 
 
@@ -124,12 +124,9 @@ _HINTS = {
 @specification("09.5")
 def diagnosis(answer: dict[str, object]) -> None:
     """A row each, by the scores that only this fault has."""
-    if not isinstance(answer, dict) or set(answer) != set(DIAGNOSIS):
-        raise Wrong(f"answer with a dict that has the keys {', '.join(DIAGNOSIS)}")
-    if any(value is ... for value in answer.values()):
-        raise Open
+    filled = entries(answer, DIAGNOSIS)
     for row, fault in DIAGNOSIS.items():
-        said = str(answer[row]).strip().lower()
+        said = str(filled[row]).strip().lower()
         if said not in DIAGNOSIS.values():
             raise Wrong(f"{row}: answer with one of {', '.join(sorted(DIAGNOSIS.values()))}")
         if said != fault:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_course.exercises import Open, Wrong, call, expect, number, several, specification
+from gan_course.exercises import Wrong, call, entries, expect, number, several, specification
 
 FAMILIES = ("GAN", "VAE", "autoregressive", "normalising flow", "diffusion")
 PREDICTIONS = {
@@ -42,14 +42,11 @@ FAULTS = {
 
 def _words(answer: Any, right: dict[str, tuple[str, str]], allowed: tuple[str, ...]) -> None:
     """Compare words by their keys; the hint is of the first that is wrong."""
-    if not isinstance(answer, dict) or set(answer) != set(right):
-        raise Wrong(f"answer with a dict that has the keys {', '.join(right)}")
-    if any(word is ... for word in answer.values()):
-        raise Open
+    filled = entries(answer, right)
     for key, (expected, hint) in right.items():
-        if answer[key] not in allowed:
-            raise Wrong(f"{key}: answer with one of {', '.join(allowed)}, not {answer[key]!r}")
-        if answer[key] != expected:
+        if filled[key] not in allowed:
+            raise Wrong(f"{key}: answer with one of {', '.join(allowed)}, not {filled[key]!r}")
+        if filled[key] != expected:
             raise Wrong(f"{key}: {hint}")
 
 
