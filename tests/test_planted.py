@@ -572,6 +572,7 @@ import importlib, json, sys
 import pytest
 
 OPTIONS = ["-xq", "--assert=plain", "-p", "no:unraisableexception", "-p", "no:cacheprovider"]
+OPTIONS += ["-p", "pytest_timeout"]  # its settings are in the project's file, which is read strictly
 found, path = {}, list(sys.path)
 for folder, tests in json.loads(sys.stdin.read()).items():
     sys.path[:] = [folder, *path]
@@ -689,6 +690,7 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
         check=True,
         timeout=600,
     )
+    print(run.stdout, run.stderr)  # why, when the sound copy fails
     found = json.loads(run.stdout.splitlines()[-1])
     return {name: found[str(folder)] for name, folder in folders.items()}
 
