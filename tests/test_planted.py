@@ -572,7 +572,7 @@ import importlib, json, sys
 import pytest
 
 OPTIONS = ["-xq", "--assert=plain", "-p", "no:unraisableexception", "-p", "no:cacheprovider"]
-OPTIONS += ["-p", "pytest_timeout"]  # its settings are in the project's file, which is read strictly
+OPTIONS += ["-p", "pytest_timeout"]  # the project's file sets it, and is read strictly
 found, path = {}, list(sys.path)
 for folder, tests in json.loads(sys.stdin.read()).items():
     sys.path[:] = [folder, *path]
