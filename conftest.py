@@ -75,11 +75,14 @@ def _is_slow(item: pytest.Item) -> bool:
 @pytest.fixture(autouse=True)
 def _usual_dtype() -> Iterator[None]:
     """A dtype that one test leaves behind would fail a hundred others, far from its cause."""
-    import torch  # noqa: PLC0415  # for those that run a test
-
-    assert torch.get_default_dtype() is torch.float32, "a test before this one has changed it"
+    assert _dtype_is_usual(), "a test before this one has changed it"
     yield
-    assert torch.get_default_dtype() is torch.float32, "this test leaves another default dtype"
+    assert _dtype_is_usual(), "this test leaves another default dtype"
+
+
+def _dtype_is_usual() -> bool:
+    torch = sys.modules.get("torch")  # who has not imported it has changed nothing
+    return torch is None or torch.get_default_dtype() is torch.float32
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -80,6 +80,15 @@ def dirac(loss: str = "minimax", r1: float = 0.0, noise: float = 0.0, *, r2: flo
     noise = number("noise", noise, at_least=0)
     nodes, shares = _normal_quadrature(32 if noise else 1)
 
+    def without_noise(state: Tensor) -> Tensor:
+        theta, psi = state.unbind(-1)
+        on_generator, _, on_fake = PUSHES[loss]
+        a = psi * theta
+        return torch.stack([psi * on_generator(a), -theta * on_fake(a) - friction * psi], dim=-1)
+
+    if not noise and loss in PUSHES:
+        return without_noise
+
     def field(state: Tensor) -> Tensor:
         theta, psi = state[..., :1], state[..., 1:]  # keeps a dimension, for the noise
         real, weights = noise * nodes.to(state), shares.to(state)
@@ -143,7 +152,7 @@ def simultaneous(
     if whole("k", k, at_least=1) != 1:
         raise ValueError(f"k = {k!r}: more discriminator steps need the alternating update")
     state = _as_state("state", state)
-    return state + state.new_tensor(_two_rates(rates)) * field(state)
+    return _round(field, state, _turns(simultaneous, state, rates, k))
 
 
 def alternating(
@@ -163,9 +172,20 @@ def alternating(
     function("field", field)
     k = whole("k", k, at_least=1, at_most=10**4)
     state = _as_state("state", state)
+    return _round(field, state, _turns(alternating, state, rates, k))
+
+
+def _turns(update: Callable[..., Tensor], state: Tensor, rates: object, k: int) -> list[Tensor]:
+    """The rates of both players, ``(2,)``, in each turn of a round; who waits has a rate of 0."""
     rate = state.new_tensor(_two_rates(rates))
-    for player in [*[_ONLY_D] * k, _ONLY_G]:
-        state = state + state.new_tensor(player) * rate * field(state)
+    if update is simultaneous:
+        return [rate]
+    return [state.new_tensor(player) * rate for player in [*[_ONLY_D] * k, _ONLY_G]]
+
+
+def _round(field: Field, state: Tensor, turns: Sequence[Tensor]) -> Tensor:
+    for rate in turns:
+        state = state + rate * field(state)
     return state
 
 
@@ -203,8 +223,9 @@ def trajectories(
     states = [tensor("starts", starts, "(starts, 2)", least=1)]
     _check_two("starts", states[0])
     play(field, states[0], rates, k)  # a wrong rate is named for no steps, too
+    turns = _turns(play, states[0], rates, k)
     for _ in range(whole("steps", steps, at_least=0, at_most=10**7)):
-        states.append(play(field, states[-1], rates, k))
+        states.append(_round(field, states[-1], turns))
     return torch.stack(states)
 
 

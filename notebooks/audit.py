@@ -14,6 +14,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import io
+import itertools
 import os
 import re
 import signal
@@ -182,15 +183,26 @@ class Run:
         self._from = max(at, self._from)
         return self._text.count("\n", 0, max(at, 0))
 
-    def cell(self, code: str) -> None:
-        """Execute a cell; keep what goes wrong."""
-        plt.close("all")
+    def cell(
+        self, code: str, first: int = 0, before: Callable[[int], None] = lambda statement: None
+    ) -> None:
+        """Execute a cell; keep what goes wrong.
+
+        Args:
+            code: the cell's.
+            first: its statement with which to begin; those before it have been executed.
+            before: called before each statement with its number.
+        """
+        if not first:
+            plt.close("all")
         tree = ast.parse(code, self.source.name)
         line = self._line(code)
         self.line = line + 1
         ast.increment_lineno(tree, line)
         try:
-            exec(compile(tree, self.source.name, "exec"), self.names)
+            for number, statement in enumerate(tree.body[first:], first):
+                before(number)
+                exec(compile(ast.Module([statement], []), self.source.name, "exec"), self.names)
         except Exception as error:  # whatever it is, it is told
             self.failures.append((line + 1, f"{type(error).__name__}: {error}"))
 
@@ -366,8 +378,15 @@ def exchange_panels(figure: Figure) -> None:
     other.set_position(here)
 
 
-def in_a_fork(chapter: Run, act: Callable[[], None], rest: Sequence[str]) -> bool:
-    """Whether a check in the rest of a section fails after an act, in a copy of the process."""
+def in_a_fork(chapter: Run, act: Callable[[], None], rest: Sequence[str], first: int = 0) -> bool:
+    """Whether a check in the rest of a section fails after an act, in a copy of the process.
+
+    Args:
+        chapter: executed up to here.
+        act: what is done to it.
+        rest: the cells that are left.
+        first: the statement with which to begin in the first of them.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # other threads are not ours
         child = os.fork()
@@ -379,7 +398,8 @@ def in_a_fork(chapter: Run, act: Callable[[], None], rest: Sequence[str]) -> boo
         act()
         for code in rest:
             before = len(chapter.failures)
-            chapter.cell(code)
+            chapter.cell(code, first)
+            first = 0
             # What an earlier section would have defined is missing here, and no sign of a fault.
             if any(not problem.startswith("NameError") for _, problem in chapter.failures[before:]):
                 os._exit(1)
@@ -429,12 +449,36 @@ def planted(
                 continue
             following = zip(cells[index + 1 :], sections[index + 1 :], strict=True)
             rest = [c.source for c, s in following if s == section and is_own_code(c)]
-            for name, place in places.items():
-                if place == [index]:
-                    code = cell.source.replace(*faults[name])
-                    noticed[name] = in_a_fork(chapter, lambda: None, [code, *rest])
-            chapter.cell(cell.source)
+            here = {
+                name: cell.source.replace(*faults[name])
+                for name, place in places.items()
+                if place == [index]
+            }
+            # What a cell does before its fault is done once, for all of its faults.
+            waiting = {name: first_difference(cell.source, code) for name, code in here.items()}
+
+            def plant(
+                number: int,
+                here: Mapping[str, str] = here,
+                waiting: Mapping[str, int] = waiting,
+                rest: Sequence[str] = rest,
+            ) -> None:
+                for name, first in waiting.items():
+                    if first == number:
+                        code = [here[name], *rest]
+                        noticed[name] = in_a_fork(chapter, lambda: None, code, first)
+
+            chapter.cell(cell.source, before=plant)
+            for name in here:  # a sound cell that stops before a fault has not planted it
+                noticed.setdefault(name, False)
     return noticed, [problem for _, problem in chapter.failures if "✗" in problem]
+
+
+def first_difference(code: str, other: str) -> int:
+    """The number of the first statement in which two versions of a cell differ."""
+    one, two = (map(ast.dump, ast.parse(text).body) for text in (code, other))
+    pairs = enumerate(itertools.zip_longest(one, two))
+    return next((number for number, (a, b) in pairs if a != b), 0)
 
 
 # --- Telling -----------------------------------------------------------------------------

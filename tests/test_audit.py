@@ -279,3 +279,28 @@ def test_a_fault_in_the_code_is_planted_where_it_stands_once(
     assert audit.planted(source, endless) == ({"endless": False}, [])
     with pytest.raises(ValueError, match=r"lost: its place in 02_trial\.md is not one"):
         audit.planted(source, {"lost": ("x = 0.9", "")})
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot copy a process")
+def test_what_a_cell_does_before_its_faults_is_done_once(source: Path, tmp_path: Path):
+    """A copy begins where it differs; a fault that is not reached is not seen."""
+    trace = tmp_path / "trace"
+    before = f'with open({str(trace)!r}, "a") as file:\n    print("begun", file=file)\n'
+    text = CHAPTER.partition("## Second")[0].replace("x = 0.3", f"{before}x = 0.3")
+    source.write_text(text, encoding="utf-8")
+    faults = {"seen": ("x = 0.3", "x = 0.4"), "also seen": ("x = 0.3", "x = 0.2 - 1")}
+    assert audit.planted(source, faults) == ({"seen": True, "also seen": True}, [])
+    assert trace.read_text(encoding="utf-8").split() == ["begun"]
+    faults["earlier"] = (f'open({str(trace)!r}, "a")', f'open({str(trace)!r}, "w")')
+    assert audit.planted(source, faults)[0] == {"seen": True, "also seen": True, "earlier": False}
+    source.write_text(text.replace("x = 0.3", "1 / 0\nx = 0.3"), encoding="utf-8")
+    del faults["earlier"]
+    assert audit.planted(source, faults)[0] == {"seen": False, "also seen": False}
+
+
+def test_the_first_statement_in_which_two_versions_of_a_cell_differ():
+    code = "a = 1\n\n\ndef f(x):\n    return x\n\n\nb = f(a)  # here"
+    assert audit.first_difference(code, code.replace("b = f(a)", "b = f(2)")) == 2
+    assert audit.first_difference(code, code.replace("return x", "return -x")) == 1
+    assert audit.first_difference(code, code.replace("# here", "# there")) == 0  # all of it
+    assert audit.first_difference(code, code + "\nc = b") == 3

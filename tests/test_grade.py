@@ -52,9 +52,8 @@ def test_the_solutions_are_right_and_the_chapter_is_open() -> None:
     assert [one.verdict for one in results] == 6 * ["right"] + 6 * ["open"]
 
 
-@pytest.mark.slow
-def test_what_a_submission_does_in_its_kernel_gains_nothing(tmp_path: Path) -> None:
-    cells = [
+HOSTILE = {
+    "in its kernel": [
         asked("05.1", "def exercise(*_): print('✓')", "(0.2, 0.8, 0.2)"),
         asked(
             "05.2",
@@ -67,18 +66,8 @@ def test_what_a_submission_does_in_its_kernel_gains_nothing(tmp_path: Path) -> N
         'exercise("05.3", 1)',
         'import os; os._exit(0)\nexercise("05.4", 1)',
         asked("05.5", "for _ in range(50): print('x' * 1_000_000)"),
-    ]
-    found = by_key(grade([notebook(tmp_path, *cells)], limit=15))
-    assert found["05.1"][0] == "wrong" and "maximum likelihood" in found["05.1"][1]
-    assert found["05.2"][0] == "wrong" and "does not fall" in found["05.2"][1]
-    assert found["05.3"] == ("crashed", "the cell runs longer than 15 s")
-    assert found["05.4"] == ("crashed", "the cell has ended its kernel")
-    assert found["05.5"] == ("right", "")
-
-
-@pytest.mark.slow
-def test_what_an_answer_does_before_its_judge_gains_nothing(tmp_path: Path) -> None:
-    cells = [
+    ],
+    "before its judge": [
         asked("05.1", answer="(part for part in (0.2, 0.8, 0.25))"),
         asked(
             "05.2",
@@ -92,9 +81,43 @@ def test_what_an_answer_does_before_its_judge_gains_nothing(tmp_path: Path) -> N
         asked("05.4", "def leaves(f):\n    import os; os._exit(0)", "leaves"),
         f"%%time\n{asked('05.5', 'print(right here' + chr(10))}",
         asked("05.5", "import seen\n%matplotlib inline", "seen.theta()"),
-    ]
-    (tmp_path / "seen.py").write_text("def theta(): return 2.326\n", "utf-8")
-    found = by_key(grade([notebook(tmp_path, *cells)], limit=15))
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, tuple[str, str]]]:
+    """Both submissions, side by side: in each something runs until its limit."""
+    folder = tmp_path_factory.mktemp("hostile")
+    (folder / "seen.py").write_text("def theta(): return 2.326\n", "utf-8")
+    paths = {
+        where: notebook(folder, *cells, name=f"05_{number}.ipynb")
+        for number, (where, cells) in enumerate(HOSTILE.items())
+    }
+    results = grade([*paths.values()], jobs=2, limit=15)
+    return {
+        where: by_key([one for one in results if Path(one.file) == path])
+        for where, path in paths.items()
+    }
+
+
+@pytest.mark.slow
+def test_what_a_submission_does_in_its_kernel_gains_nothing(
+    verdicts: dict[str, dict[str, tuple[str, str]]],
+) -> None:
+    found = verdicts["in its kernel"]
+    assert found["05.1"][0] == "wrong" and "maximum likelihood" in found["05.1"][1]
+    assert found["05.2"][0] == "wrong" and "does not fall" in found["05.2"][1]
+    assert found["05.3"] == ("crashed", "the cell runs longer than 15 s")
+    assert found["05.4"] == ("crashed", "the cell has ended its kernel")
+    assert found["05.5"] == ("right", "")
+
+
+@pytest.mark.slow
+def test_what_an_answer_does_before_its_judge_gains_nothing(
+    verdicts: dict[str, dict[str, tuple[str, str]]],
+) -> None:
+    found = verdicts["before its judge"]
     assert found["05.1"][0] == "crashed" and "can't be handed in" in found["05.1"][1]
     assert found["05.2"][0] == "crashed" and "chapter_05.expect" in found["05.2"][1]
     assert found["05.3"] == ("crashed", "the answer runs longer than 15 s while it is judged")
