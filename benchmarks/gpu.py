@@ -101,12 +101,43 @@ def resuming() -> dict[str, Any]:
     return {"programs": ["eager", "captured"]}
 
 
+def mixed_precision() -> dict[str, Any]:
+    """A DCGAN in bf16 with channels last stays near the one in single precision on the GPU."""
+    import torch  # noqa: PLC0415
+
+    from gan_course.convolutional import Mixed, dcgan  # noqa: PLC0415
+    from gan_course.distributions import Empirical, normal  # noqa: PLC0415
+    from gan_course.training import Settings, Trainer  # noqa: PLC0415
+
+    images = torch.rand(256, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+    def build(program: str, wrap: Callable[[Any], Any]) -> Trainer:
+        torch.manual_seed(0)
+        players = [wrap(player) for player in dcgan(28)]
+        settings = Settings(batch=64, discriminator_rate=2e-4, generator_rate=2e-4)
+        data, prior = Empirical(images), normal(64)
+        return Trainer(*players, data, prior, settings, device="cuda", program=program)
+
+    single = build("eager", lambda player: player).train(20)["discriminator_loss"]
+    worst = {}
+    for program in ("eager", "captured"):
+        loss = build(program, Mixed).train(20)["discriminator_loss"]
+        torch.testing.assert_close(loss, single, rtol=0.1, atol=0.05)
+        worst[program] = (loss - single).abs().max().item()
+    return {"worst_difference_of_a_loss": worst}
+
+
 #: Functions that compare, by the name of their part.
-CHECKS: dict[str, Callable[[], dict[str, Any]]] = {"agreement": agreement, "resuming": resuming}
+CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
+    "agreement": agreement,
+    "resuming": resuming,
+    "mixed precision": mixed_precision,
+}
 #: Every part, as the command that runs it.
 PARTS: dict[str, list[str]] = {
     **{name: [str(HERE / "gpu.py"), "--check", name] for name in CHECKS},
     "benchmark": [str(HERE / "run.py"), "--targets"],
+    "pictures": [str(HERE / "tutorial.py")],
 }
 
 

@@ -121,6 +121,37 @@ def memory(found: dict[str, float]) -> str:
     return "\n".join(lines)
 
 
+def pictures(records: list[Record | None]) -> str:
+    """The records of ``tutorial.py``, on the CPU and on the GPU, as a Markdown table."""
+    cpu, cuda = records
+    if cpu is None:
+        return "Not yet measured."
+    versions = ", ".join(f"{name} {version}" for name, version in cpu["versions"].items())
+    lines = [
+        f"{cpu['machine']}; {versions}; medians of {cpu['rounds']} rounds, ratios inside a round.",
+        "",
+        "| pictures, width, batch | tutorial, pictures a second | eager, ratio | compiled, ratio "
+        "| operations of a step, ratio | on a GPU, best ratio |",
+        "|---|---|---|---|---|---|",
+    ]
+    on_gpu = {row["size"]: row for row in cuda["results"]} if cuda else {}
+    for row in cpu["results"]:
+        found, work = row["contenders"], row["operations"]
+        ours = [
+            f"{found[name]['ratio']:.2f}" if name in found else "not measured"
+            for name in ("eager", "compiled")
+        ]
+        far = on_gpu.get(row["size"])
+        best = max(one["ratio"] for one in far["contenders"].values()) if far else None
+        lines.append(
+            f"| {row['channels']} × {row['size']} × {row['size']}, {row['width']}, {row['batch']} "
+            f"| {found['tutorial']['pictures_per_second']:,.0f} | {' | '.join(ours)} "
+            f"| {work['ours'] / work['tutorial']:.2f} "
+            f"| {'not yet measured' if best is None else format(best, '.2f')} |"
+        )
+    return "\n".join(lines)
+
+
 def live_lab(record: dict[str, Any]) -> str:
     """The record of ``live_view.py`` as Markdown tables."""
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
@@ -188,10 +219,14 @@ def insert(text: str, mark: str, tables: str) -> str:
 
 def renewed(page: str) -> str:
     """The README's text with what the records say now."""
-    paths = [HERE / "results" / f"{name}.json" for name in ("cpu", "cuda", "live_view")]
-    cpu, cuda, live = (json.loads(p.read_text("utf-8")) if p.exists() else None for p in paths)
+    names = ("cpu", "cuda", "live_view", "tutorial", "tutorial_cuda")
+    paths = [HERE / "results" / f"{name}.json" for name in names]
+    cpu, cuda, live, *seen = (
+        json.loads(p.read_text("utf-8")) if p.exists() else None for p in paths
+    )
     page = insert(page, "targets", targets([cpu, cuda]))
     page = insert(page, "speed", "\n\n".join(report(record) for record in (cpu, cuda) if record))
+    page = insert(page, "pictures", pictures(seen))
     return insert(page, "live lab", live_lab(live))
 
 

@@ -64,6 +64,38 @@ def test_the_bare_trainer_takes_the_same_steps() -> None:
         assert torch.equal(one, other)
 
 
+def test_the_tutorial_and_the_library_train_alike_and_their_speeds_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tutorial = load("benchmarks/tutorial.py")
+    work = tutorial.Work(8, 1, 4, 16)
+    G, D = work.networks()
+    loop = tutorial.TutorialLoop(G, D, work.pictures()[:16], 16, "cpu")
+    real = loop.real()
+    loop.real = lambda: real
+    torch.manual_seed(1)
+    before = [network(x) for network, x in ((G, torch.randn(16, 100)), (D, real))]
+    with torch.no_grad():
+        logits = D(real), D(before[0])
+    expected = sum(
+        torch.nn.functional.softplus(sign * a).mean()
+        for sign, a in zip((-1, 1), logits, strict=True)
+    )
+    torch.manual_seed(1)
+    of_D, _ = loop.step()
+    assert of_D == pytest.approx(expected.item(), rel=1e-4)
+    assert not torch.equal(D(real), before[1])  # and both have moved
+    arguments = ["tutorial.py", "--quick", "--output", str(tmp_path / "out.json")]
+    monkeypatch.setattr("sys.argv", arguments)
+    tutorial.main()
+    (row,) = json.loads((tmp_path / "out.json").read_text("utf-8"))["results"]
+    assert row["contenders"]["tutorial"]["ratio"] == 1
+    # New noise for G's step costs a pass through G; D's weights need no gradient there.
+    assert 1 < row["operations"]["ours"] / row["operations"]["tutorial"] < 1.5
+    table = report.pictures([{**json.loads((tmp_path / "out.json").read_text("utf-8"))}, None])
+    assert table.count("not yet measured") == 1 and "1 × 8 × 8" in table
+
+
 def test_readers_are_counted_by_memory_and_by_cores() -> None:
     """By hand: 200 MB each of 2,000; 27 at rest take 0.54 of 2 cores, 3 share what is left."""
     pytest.importorskip("psutil")
