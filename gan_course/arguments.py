@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+#: What is beyond is a slip, which torch would say in its own words, or count to for ever.
+_LARGEST = 2**63 - 1
 
 
 def whole(
@@ -35,6 +41,8 @@ def whole(
         number = None if _is_truth(value) else operator.index(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, RuntimeError):  # torch has a kind of its own for each
         number = None
+    if number is not None and at_most is None and number > _LARGEST:
+        at_most = _LARGEST
     if number is None or not _between(number, at_least, at_most, None, None):
         must = _allowed("a whole number", at_least, at_most, None, None)
         raise ValueError(f"{name} = {shown(value)}: must be {must}")
@@ -118,6 +126,51 @@ def function(name: str, value: object) -> None:
     """
     if not callable(value):
         raise ValueError(f"{name} = {shown(value)}: must be a function")
+
+
+def mapping(name: str, value: object) -> Mapping[Any, Any]:
+    """A dictionary, or whatever else has keys and values.
+
+    Args:
+        name: the argument, as the caller writes it.
+        value: what was given.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name} = {shown(value)}: must be a dictionary")
+    return value
+
+
+def file(name: str, value: object) -> Path:
+    """Where a file is, or will be.
+
+    Args:
+        name: the argument, as the caller writes it.
+        value: what was given.
+
+    Raises:
+        ValueError: it is no path, or an empty one.
+    """
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise ValueError(f"{name} = {shown(value)}: must be a path")
+    return Path(value)
+
+
+def sizes(name: str, value: object) -> tuple[int, ...]:
+    """How many samples to draw, ``(runs, batch)`` or the like; a size may be 0, or there is none.
+
+    Args:
+        name: the argument, as the caller writes it.
+        value: what was given.
+
+    Raises:
+        ValueError: it is no sequence of whole numbers.
+    """
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        raise ValueError(f"{name} = {shown(value)}: must be a sequence of whole numbers, as (5,)")
+    return tuple(whole(name, size, at_least=0, at_most=2**31) for size in value)
 
 
 def tensor(

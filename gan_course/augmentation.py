@@ -46,7 +46,15 @@ class Augment(nn.Module):
         self.kinds = tuple(one_of("kinds", kind, KINDS) for kind in kinds)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Keep the shape ``(batch, channels, height, width)``."""
+        """Keep the shape ``(batch, channels, height, width)``.
+
+        Raises:
+            ValueError: ``x`` is of another shape, or no floats.
+        """
+        if not isinstance(x, Tensor) or x.dim() != 4 or not x.is_floating_point():
+            raise ValueError(
+                f"x = {shown(x)}: must be a tensor of floats, (batch, channels, height, width)"
+            )
         if not self.training:
             return x
         for kind in self.kinds:

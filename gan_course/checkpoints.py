@@ -25,6 +25,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
+from gan_course.arguments import file, shown
+
 
 class Saved(Protocol):
     """What can be saved: a :class:`gan_course.training.Trainer`, for one."""
@@ -51,7 +53,8 @@ def save(path: str | Path, training: Saved) -> None:
         OSError: the disk is full, or the folder is not there or cannot be written to. An old
             checkpoint stays.
     """
-    path = Path(path)
+    path = file("path", path)
+    _check_training(training, "state_dict")
     buffer = io.BytesIO()
     # On the CPU, so that it can be read where the training's device is not.
     torch.save(tree_map_only(Tensor, Tensor.cpu, dict(training.state_dict())), buffer)
@@ -98,7 +101,8 @@ def load(path: str | Path, training: Saved) -> Path:
         CheckpointError: there are some, and none could be read.
         ValueError: it is the checkpoint of another kind of training.
     """
-    path = Path(path)
+    path = file("path", path)
+    _check_training(training, "load_state_dict")
     found = [one for one in (path, _previous(path)) if one.exists()]
     if not found:
         raise FileNotFoundError(errno.ENOENT, "there is no checkpoint", str(path))
@@ -122,7 +126,13 @@ def load(path: str | Path, training: Saved) -> Path:
 
 def exists(path: str | Path) -> bool:
     """Whether there is something to go on from."""
-    return Path(path).exists() or _previous(Path(path)).exists()
+    path = file("path", path)
+    return path.exists() or _previous(path).exists()
+
+
+def _check_training(training: object, method: str) -> None:
+    if not hasattr(training, method):
+        raise ValueError(f"training = {shown(training)}: must have a {method}, as a Trainer has")
 
 
 def _whole(path: Path) -> bytes | None:

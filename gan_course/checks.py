@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gan_course.arguments import number, shown
 from gan_course.drawings import Array, Drawn, drawn
 
 if TYPE_CHECKING:
@@ -110,8 +111,10 @@ def check(
             f"{' and '.join(asked) or 'nothing'} given: a check asks for one of "
             "expected, above or below, excludes, contains, order"
         )
-    if not 0 <= atol < np.inf:
-        raise ValueError(f"atol = {atol!r}: a tolerance is a finite number ≥ 0")
+    try:
+        atol = number("atol", atol, at_least=0)
+    except ValueError:
+        raise ValueError(f"atol = {shown(atol)}: a tolerance is a finite number ≥ 0") from None
     if asked == ["expected"]:
         _check_close(claim, _array(value), _array(expected), atol)
     elif asked == ["above or below"]:
@@ -119,15 +122,18 @@ def check(
     elif asked == ["order"]:
         _check_order(claim, _array(value), str(order))
     elif excludes is not None:
-        _check_interval(claim, _ends(value), float(excludes), "excludes")
+        _check_interval(claim, _ends(value), number("excludes", excludes), "excludes")
     elif contains is not None:
-        _check_interval(claim, _ends(value), float(contains), "contains")
+        _check_interval(claim, _ends(value), number("contains", contains), "contains")
 
 
 def _array(value: object) -> Array:
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu()
-    return np.asarray(value, dtype=np.float64)
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise ValueError(f"value = {shown(value)}: must be numbers, or truth values") from None
 
 
 def _ends(value: object) -> Array:

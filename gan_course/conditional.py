@@ -15,18 +15,48 @@ from torch import Tensor, nn
 from gan_course.arguments import one_of, shown, whole
 from gan_course.networks import ACTIVATIONS, mlp
 
+#: More classes or units than this are a slip.
+_MOST = 10**6
+
 
 def one_hot(label: Tensor, classes: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """Labels ``(batch,)`` as rows of zeros with a one, ``(batch, classes)``.
 
     Raises:
-        ValueError: ``classes`` is below 1, or the labels are no whole numbers.
+        ValueError: ``classes`` is below 1, or the labels are no whole numbers from 0 to
+            ``classes − 1``.
     """
-    classes = whole("classes", classes, at_least=1)
-    if not isinstance(label, Tensor) or label.is_floating_point() or label.is_complex():
-        raise ValueError(f"label = {shown(label)}: must be a tensor of whole numbers, (batch,)")
+    classes = whole("classes", classes, at_least=1, at_most=_MOST)
+    _check_label(label, classes)
+    if not isinstance(dtype, torch.dtype):
+        raise ValueError(f"dtype = {shown(dtype)}: must be a torch.dtype")
     # `F.one_hot` looks at its values, which vmap cannot.
     return (label.unsqueeze(-1) == torch.arange(classes, device=label.device)).to(dtype)
+
+
+def _check_label(label: Tensor, classes: int) -> None:
+    kinds = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+    if not isinstance(label, Tensor) or label.dtype not in kinds:
+        raise ValueError(f"label = {shown(label)}: must be a tensor of whole numbers, (batch,)")
+    if torch.compiler.is_compiling() or label.device.type != "cpu":  # to look would be to wait
+        return
+    try:
+        low, high = (int(end) for end in label.aminmax())
+    except RuntimeError:  # there are none; or this is inside vmap, which cannot look
+        return
+    if low < 0 or high >= classes:
+        raise ValueError(f"label = {shown(label)}: must be from 0 to {classes - 1}")
+
+
+def _features(x: object, inputs: int, label: Tensor) -> Tensor:
+    """Samples ``(batch, inputs)``, as many as there are labels."""
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        raise ValueError(f"x = {shown(x)}: must be a tensor of floats, (batch, {inputs})")
+    if x.dim() != 2 or x.shape[1] != inputs:
+        raise ValueError(f"x has shape {tuple(x.shape)}: expected (batch, {inputs})")
+    if label.shape != x.shape[:1]:
+        raise ValueError(f"label has shape {tuple(label.shape)}: expected ({len(x)},), as x")
+    return x
 
 
 class Concatenated(nn.Module):
@@ -55,14 +85,16 @@ class Concatenated(nn.Module):
         activation: str = "leaky relu",
     ) -> None:
         super().__init__()
-        self.classes = whole("classes", classes, at_least=1)
-        inputs = whole("inputs", inputs, at_least=1)
+        self.classes = whole("classes", classes, at_least=1, at_most=_MOST)
+        inputs = self.inputs = whole("inputs", inputs, at_least=1, at_most=_MOST)
         self.network = mlp(
             inputs + self.classes, outputs, width=width, depth=depth, activation=activation
         )
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
         """Samples ``(batch, inputs)`` and labels ``(batch,)`` to ``(batch, outputs)``."""
+        _check_label(label, self.classes)
+        x = _features(x, self.inputs, label)
         y = one_hot(label, self.classes, x.dtype)
         result: Tensor = self.network(torch.cat([x, y], dim=-1))
         return result
@@ -97,17 +129,26 @@ class Normalised(nn.Module):
         activation: str = "relu",
     ) -> None:
         super().__init__()
-        classes, depth = whole("classes", classes, at_least=1), whole("depth", depth, at_least=1)
-        sizes = [whole("inputs", inputs, at_least=1), *[whole("width", width, at_least=1)] * depth]
+        classes, depth = (
+            whole("classes", classes, at_least=1, at_most=_MOST),
+            whole("depth", depth, at_least=1, at_most=1000),
+        )
+        self.classes = classes
+        sizes = [
+            whole("inputs", inputs, at_least=1, at_most=_MOST),
+            *[whole("width", width, at_least=1, at_most=_MOST)] * depth,
+        ]
         self.layers = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in pairwise(sizes))
         self.norms = nn.ModuleList(nn.BatchNorm1d(width, affine=False) for _ in range(depth))
         self.gains = nn.ParameterList(torch.ones(classes, width) for _ in range(depth))
         self.biases = nn.ParameterList(0.1 * torch.randn(classes, width) for _ in range(depth))
         self.bend = ACTIVATIONS[one_of("activation", activation, ACTIVATIONS)]()
-        self.head = nn.Linear(width, whole("outputs", outputs, at_least=1))
+        self.head = nn.Linear(width, whole("outputs", outputs, at_least=1, at_most=_MOST))
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
         """Noise ``(batch, inputs)`` and labels ``(batch,)`` to ``(batch, outputs)``."""
+        _check_label(label, self.classes)
+        x = _features(x, self.layers[0].in_features, label)
         parts = zip(self.layers, self.norms, self.gains, self.biases, strict=True)
         for layer, norm, gain, bias in parts:
             x = self.bend(norm(layer(x)) * gain[label] + bias[label])
@@ -141,13 +182,19 @@ class Projection(nn.Module):
         activation: str = "leaky relu",
     ) -> None:
         super().__init__()
-        classes, depth = whole("classes", classes, at_least=1), whole("depth", depth, at_least=1)
+        classes, depth = (
+            whole("classes", classes, at_least=1, at_most=_MOST),
+            whole("depth", depth, at_least=1, at_most=1000),
+        )
+        self.classes = classes
         *body, head = mlp(inputs, 1, width=width, depth=depth, activation=activation)
         self.phi, self.psi = nn.Sequential(*body), head
         self.v = nn.Parameter(torch.randn(classes, width) / width**0.5)
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
         """Samples ``(batch, inputs)`` and labels ``(batch,)`` to logits ``(batch, 1)``."""
+        _check_label(label, self.classes)
+        x = _features(x, self.phi[0].in_features, label)
         phi = self.phi(x)
         result: Tensor = self.psi(phi) + (phi * self.v[label]).sum(dim=-1, keepdim=True)
         return result
@@ -177,7 +224,7 @@ class Auxiliary(nn.Module):
         activation: str = "leaky relu",
     ) -> None:
         super().__init__()
-        classes = whole("classes", classes, at_least=1)
+        classes = whole("classes", classes, at_least=1, at_most=_MOST)
         self.network = mlp(inputs, 1 + classes, width=width, depth=depth, activation=activation)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 
-from gan_course.arguments import flag, function, number, one_device, shown, tensor, whole
+from gan_course.arguments import flag, function, number, one_device, shown, sizes, tensor, whole
 
 #: More dimensions or modes than this are a slip, which would fill the memory without a word.
 _MOST = 10**6
@@ -134,7 +134,7 @@ class GaussianMixture:
         Raises:
             ValueError: ``shape`` is no sequence of whole numbers.
         """
-        shape, device = _sizes(shape), self.centers.device
+        shape, device = sizes("shape", shape), self.centers.device
         noise_shape = (*shape, *self.event_shape)
         if len(self.centers) == 1:  # the usual prior: nothing to choose
             noise = torch.randn(noise_shape, generator=generator, device=device)
@@ -218,7 +218,7 @@ class Uniform:
             ValueError: ``shape`` is no sequence of whole numbers.
         """
         u = torch.rand(
-            (*_sizes(shape), *self.event_shape), generator=generator, device=self.low.device
+            (*sizes("shape", shape), *self.event_shape), generator=generator, device=self.low.device
         )
         return self.low.lerp(self.high, u)
 
@@ -274,7 +274,7 @@ class Empirical:
     def rows(self, shape: Sequence[int], generator: Generator | None) -> Tensor:
         """Which rows a draw takes, shape ``shape``."""
         return torch.randint(
-            len(self.data), _sizes(shape), generator=generator, device=self.data.device
+            len(self.data), sizes("shape", shape), generator=generator, device=self.data.device
         )
 
     def to(self, device: torch.device | str) -> Empirical:
@@ -305,7 +305,11 @@ class Labelled:
     def __init__(self, data: Tensor | np.ndarray, labels: Tensor | np.ndarray) -> None:
         self.samples = Empirical(data)
         self.event_shape = self.samples.event_shape
-        found, count = torch.as_tensor(labels), len(self.samples.data)
+        try:
+            found = torch.as_tensor(labels)
+        except (TypeError, ValueError, RuntimeError, OverflowError):
+            raise ValueError(f"labels = {shown(labels)}: must be whole numbers") from None
+        count = len(self.samples.data)
         if found.shape != (count,) or found.is_floating_point() or found.is_complex():
             raise ValueError(
                 f"labels has shape {tuple(found.shape)} and dtype {found.dtype}: "
@@ -466,13 +470,6 @@ PRIORS: dict[str, Callable[[int], GaussianMixture | Uniform]] = {
     "uniform": uniform,
     "codebook": codebook,
 }
-
-
-def _sizes(shape: object) -> tuple[int, ...]:
-    """How many samples to draw, checked: a size may be 0, and there may be none."""
-    if not isinstance(shape, Sequence) or isinstance(shape, str):
-        raise ValueError(f"shape = {shown(shape)}: must be a sequence of whole numbers, as (5,)")
-    return tuple(whole("shape", size, at_least=0, at_most=2**31) for size in shape)
 
 
 def _points(x: object, event_shape: torch.Size) -> Tensor:

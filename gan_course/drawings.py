@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_course.arguments import shown
+
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
@@ -65,7 +67,7 @@ def drawn(ax: Axes) -> Drawn:
     """Tell what an axes shows, for a claim about it.
 
     Raises:
-        ValueError: two things have the same label.
+        ValueError: two things have the same label, or ``ax`` is no axes.
 
     Example:
         >>> import matplotlib.pyplot as plt
@@ -82,6 +84,10 @@ def drawn(ax: Axes) -> Drawn:
         ✓ the panel of JS
         >>> plt.close()
     """
+    from matplotlib.axes import Axes  # noqa: PLC0415  # slow, and here for the check alone
+
+    if not isinstance(ax, Axes):
+        raise ValueError(f"ax = {shown(ax)}: must be a matplotlib Axes")
     return Drawn(ax)
 
 

@@ -40,7 +40,13 @@ _ONLY_D = (0.0, 1.0)
 
 
 def bilinear(state: Tensor) -> Tensor:
-    """The game V = x y, in which x descends and y ascends: velocity (−y, x)."""
+    """The game V = x y, in which x descends and y ascends: velocity (−y, x).
+
+    Raises:
+        ValueError: ``state`` is no tensor ``(..., 2)``.
+    """
+    if not isinstance(state, Tensor) or not state.dim() or state.shape[-1] != 2:
+        raise ValueError(f"state = {shown(state)}: must be a tensor, (..., 2)")
     x, y = state.unbind(-1)
     return torch.stack([-y, x], dim=-1)
 
@@ -336,7 +342,9 @@ def jacobian_spectrum(trainer: Trainer, batch: int = 512, seed: int = 0) -> Tens
     Raises:
         ValueError: ``batch`` or ``seed`` is out of range, or a run's slopes are not finite.
     """
-    settings = replace(trainer.settings, batch=whole("batch", batch, at_least=1))
+    if not isinstance(trainer, Trainer):
+        raise ValueError(f"trainer = {shown(trainer)}: must be a Trainer")
+    settings = replace(trainer.settings, batch=whole("batch", batch, at_least=1, at_most=10**6))
     seed = whole("seed", seed)
     G, D = (copy.deepcopy(net).double() for net in (trainer.generator, trainer.discriminator))
     random = Generator(trainer.device).manual_seed(seed)

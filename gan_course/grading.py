@@ -95,8 +95,10 @@ def grade(
         ValueError: ``jobs`` or a limit is not positive.
     """
     for name, value in (("jobs", jobs), ("limit", limit), ("setup_limit", setup_limit)):
-        if not value > 0:
-            raise ValueError(f"{name} = {value}: it has to be positive")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            raise ValueError(f"{name} = {value!r}: it has to be positive")
+    if isinstance(paths, str) or not all(isinstance(path, Path) for path in paths):
+        raise ValueError(f"paths = {paths!r}: must be a list of pathlib.Path")
 
     def one(path: Path) -> list[Result]:
         try:

@@ -211,7 +211,8 @@ class FourierFeatures(nn.Module):
 
     def __init__(self, inputs: int, waves: int, frequencies: tuple[float, float]) -> None:
         super().__init__()
-        inputs, waves = whole("inputs", inputs, at_least=1), whole("waves", waves, at_least=1)
+        inputs = whole("inputs", inputs, at_least=1, at_most=_MOST)
+        waves = whole("waves", waves, at_least=1, at_most=_MOST)
         if not isinstance(frequencies, Sequence) or len(frequencies) != 2:
             raise ValueError(f"frequencies = {shown(frequencies)}: two numbers, 0 < low ≤ high")
         low = number("frequencies[0]", frequencies[0], above=0)
@@ -341,7 +342,13 @@ class MinibatchStd(nn.Module):
     mixes_samples = True
 
     def forward(self, x: Tensor) -> Tensor:
-        """Add the feature: ``(batch, features)`` to ``(batch, features + 1)``."""
+        """Add the feature: ``(batch, features)`` to ``(batch, features + 1)``.
+
+        Raises:
+            ValueError: ``x`` is of another shape, or no floats.
+        """
+        if not isinstance(x, Tensor) or x.dim() != 2 or not x.is_floating_point():
+            raise ValueError(f"x = {shown(x)}: must be a tensor of floats, (batch, features)")
         # The small number keeps the root differentiable where all samples are alike.
         spread = (x.var(dim=0, correction=0) + 1e-8).sqrt().mean()
         return torch.cat([x, spread.expand(len(x), 1)], dim=1)

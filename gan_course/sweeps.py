@@ -60,6 +60,7 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
+from gan_course.arguments import file, flag, mapping, number, shown
 from gan_course.checkpoints import replace_file
 from gan_course.distributions import PRIORS, TARGETS, GaussianMixture
 from gan_course.metrics import Interval, mean_interval, mode_coverage, proportion_interval
@@ -124,6 +125,7 @@ def sweep(
             other cell is begun then, and those that are finished are in the journal.
         KeyboardInterrupt: the sweep was interrupted.
     """
+    journal = None if journal is None else file("journal", journal)
     plan = list(cells(grid, variants, settings))
     for _, cell in plan:
         _trainer(cell | {"runs": 1}, "cpu")  # complains of bad values
@@ -247,7 +249,11 @@ def cells(
     Raises:
         ValueError: see :func:`complete`; or an axis of the grid is no list.
     """
-    axes = flat(grid or {})
+    axes = flat({} if grid is None else mapping("grid", grid))
+    variants = {} if variants is None else mapping("variants", variants)
+    mapping("settings", settings)
+    for name, changes in variants.items():
+        mapping(f"variants[{name!r}]", changes)
     for key, values in axes.items():
         if not isinstance(values, list | tuple) or not values:
             raise ValueError(f"grid: {key} = {values!r}: expected a list of values")
@@ -504,6 +510,7 @@ def read(path: Path, *, quick: bool = False) -> dict[str, Any]:
     Raises:
         ValueError: the file is not TOML, or has no small version.
     """
+    path, quick = file("path", path), flag("quick", quick)
     try:
         settings = tomllib.loads(path.read_text("utf-8"))
     except tomllib.TOMLDecodeError as error:
@@ -579,17 +586,22 @@ def disagreements(one: pd.DataFrame, other: pd.DataFrame, confidence: float = 0.
     raised (Bonferroni), so that all of them hold at once with the probability ``confidence``.
 
     Raises:
-        ValueError: the tables have not the same cells.
+        ValueError: the tables have not the same cells, one is no table of a sweep, or the
+            confidence is not between 0 and 1.
     """
+    for name, table in (("one", one), ("other", other)):
+        if not isinstance(table, pd.DataFrame) or not {"cell", *MEASURES} <= {*table.columns}:
+            raise ValueError(f"{name} = {shown(table)}: must be a table, as sweep() makes one")
+    confidence = number("confidence", confidence, above=0, below=1)
     numbers = sorted(set(one["cell"]))
     if numbers != sorted(set(other["cell"])):
         raise ValueError(f"one has {len(numbers)} cells and other {other['cell'].nunique()}")
     each = 1 - (1 - confidence) / (2 * len(numbers) * len(MEASURES))
     found = []
-    for number, measure in itertools.product(numbers, MEASURES):
-        a, b = (_interval(t.loc[t["cell"] == number, measure], each) for t in (one, other))
+    for cell, measure in itertools.product(numbers, MEASURES):
+        a, b = (_interval(t.loc[t["cell"] == cell, measure], each) for t in (one, other))
         if a.low > b.high or b.low > a.high:
-            found.append(f"cell {number}, {measure}: {a.estimate:.4g} and {b.estimate:.4g}")
+            found.append(f"cell {cell}, {measure}: {a.estimate:.4g} and {b.estimate:.4g}")
     return found
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from gan_course.augmentation import Augment
+from gan_course.augmentation import KINDS, Augment
 from gan_course.convolutional import dcgan
 from gan_course.distributions import Empirical, normal
 from gan_course.networks import Ensemble
@@ -66,6 +66,20 @@ def test_it_is_off_in_evaluation_and_carries_the_gradient() -> None:
     assert torch.equal(Augment().eval()(x), x)
     (slope,) = torch.autograd.grad(Augment()(x).square().sum(), x)
     assert bool(slope.isfinite().all()) and float(slope.abs().sum()) > 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_the_kind_of_numbers_stays(dtype: torch.dtype) -> None:
+    assert Augment()(torch.zeros(2, 1, 8, 8, dtype=dtype)).dtype == dtype
+
+
+def test_the_kinds_come_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+    for name in KINDS:
+        monkeypatch.setitem(KINDS, name, lambda x, name=name: called.append(name) or x)
+    Augment()(torch.zeros(1, 1, 8, 8))
+    Augment(["cutout", "colour"])(torch.zeros(1, 1, 8, 8))
+    assert called == ["colour", "translation", "cutout", "cutout", "colour"]
 
 
 class Spy(nn.Module):

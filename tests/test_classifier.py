@@ -12,8 +12,12 @@ from gan_course.metrics import (
     Classifier,
     Interval,
     PictureQuality,
+    density_coverage,
+    frechet_distance,
+    kernel_distance,
     label_coverage,
     picture_quality,
+    precision_recall,
     train_classifier,
 )
 
@@ -75,6 +79,24 @@ def test_features_are_what_the_last_layer_reads(judge: Classifier) -> None:
         torch.equal(judge.features(many)[:1797], judge.features(many)[1797:])
         or (judge.features(many)[:1797] - judge.features(many)[1797:]).abs().max() < 1e-4
     )
+
+
+def test_each_quality_is_the_measure_of_its_name(judge: Classifier) -> None:
+    made = (PICTURES[KNOWN[:40]] * 0.7)[LABELS[KNOWN[:40]] < 7].unsqueeze(0)
+    real = PICTURES[REAL[:60]]
+    x, y = judge.features(made), judge.features(real).unsqueeze(0)
+    share = torch.bincount(judge.classify(real), minlength=10)
+    expected = PictureQuality(
+        frechet_distance(x, y),
+        kernel_distance(x, y),
+        *precision_recall(x, y),
+        *density_coverage(x, y),
+        label_coverage(judge.classify(made), share).kl,
+    )
+    found = picture_quality(made, real, judge)
+    for name, value in found._asdict().items():
+        torch.testing.assert_close(value, getattr(expected, name), msg=name)
+    assert len({round(float(value), 6) for value in found}) == 7  # so none stands for another
 
 
 def quality(judge: Classifier, forged: Tensor) -> PictureQuality:

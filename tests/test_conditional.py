@@ -67,6 +67,36 @@ def test_normalisation_gives_each_class_its_own_scale_and_shift(x: Tensor):
     torch.testing.assert_close(network(x, LABEL), by_hand)
 
 
+@pytest.mark.parametrize(
+    "build",
+    [
+        partial(Concatenated, 2, 3, 4),
+        partial(Normalised, 2, 3, 4),
+        partial(Projection, 2, 4),
+        partial(Auxiliary, 2, 4),
+    ],
+)
+def test_sizes_and_bends_are_those_asked_for(build: Callable[..., nn.Module]):
+    for depth, activation, bend in ((1, "tanh", nn.Tanh), (3, "softplus", nn.Softplus)):
+        network = build(width=7, depth=depth, activation=activation)
+        layers = [part for part in network.modules() if isinstance(part, nn.Linear)]
+        assert [layer.out_features for layer in layers[:-1]] == [7] * depth
+        bends = [part for part in network.modules() if isinstance(part, nn.Tanh | nn.Softplus)]
+        assert bends and all(type(part) is bend for part in bends)
+
+
+def test_labels_are_of_the_samples_kind():
+    assert one_hot(torch.tensor([1]), 2, torch.float64).dtype == torch.float64
+    network = Concatenated(2, 1, 2, width=4).double()
+    assert network(torch.zeros(3, 2).double(), torch.zeros(3).long()).dtype == torch.float64
+
+
+def test_a_projection_starts_with_labels_as_loud_as_any_unit():
+    torch.manual_seed(0)
+    v = Projection(2, 50, width=64).v.detach()
+    assert float(v.std()) == pytest.approx(1 / 8, rel=0.05)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_another_label_makes_another_output(kind: str, x: Tensor):
     network = KINDS[kind]().eval()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from gan_course.convolutional import Mixed, Residual, dcgan, modern
@@ -111,6 +112,20 @@ def test_the_modern_pair_starts_as_if_its_blocks_were_not_there() -> None:
     x = torch.randn(1, 16, 4, 4)
     (slope,) = torch.autograd.grad(block(x).square().sum(), block.outward.weight)
     assert float(slope.abs().max()) > 0  # it can leave its start
+
+
+def test_the_modern_pair_is_written_as_published() -> None:
+    G, D = modern(32, 3, width=4)
+    larger = [layer for layer in G if isinstance(layer, nn.Upsample)]
+    assert len(larger) == 3 and {layer.mode for layer in larger} == {"bilinear"}
+    assert sum(isinstance(layer, nn.AvgPool2d) for layer in D) == 3
+    widths = [layer.inward.in_channels for layer in G if isinstance(layer, Residual)]
+    assert widths == [16, 16, 8, 4]  # four times the finest at most
+    block = Residual(4, 1)
+    nn.init.normal_(block.outward.weight)
+    x = torch.randn(2, 4, 5, 5)
+    hidden = F.leaky_relu(block.middle(F.leaky_relu(block.inward(x), 0.2)), 0.2)
+    torch.testing.assert_close(block(x), x + block.outward(hidden))
 
 
 @pytest.mark.parametrize("runs", [None, 3])

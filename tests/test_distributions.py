@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from gan_course.distributions import (
     TARGETS,
     Empirical,
     GaussianMixture,
+    Labelled,
     Source,
     Uniform,
     codebook,
@@ -26,6 +28,7 @@ from gan_course.distributions import (
     ring,
     uniform,
 )
+from gan_course.images import Stacked
 
 STROKE = [[0.0, 0.0], [0.4, 0.1], [0.7, 0.5], [0.8, 1.0], [0.75, 1.4]]
 LINES: dict[str, GaussianMixture] = {
@@ -204,6 +207,35 @@ def test_moving_to_a_device_keeps_the_law(name: str) -> None:
     if isinstance(source, GaussianMixture):
         assert (moved.modes is None) == (source.modes is None)
         torch.testing.assert_close(moved.weights, source.weights)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        Empirical(torch.zeros(4, 2)),
+        Labelled(torch.zeros(4, 2), torch.arange(4)),
+        Stacked(torch.zeros(4, 1, 2, 2), torch.arange(4), labelled=True),
+    ],
+)
+def test_all_of_a_data_set_moves_to_a_device(source: Any) -> None:
+    """On a device that holds no numbers, so that any machine has it."""
+    moved = source.to("meta")
+    for there, device in ((moved, "meta"), (source, "cpu")):
+        drawn = getattr(there, "single", there).sample((3,))  # three of them are a stack
+        parts = drawn if isinstance(drawn, tuple) else (drawn,)
+        assert [part.device.type for part in parts] == [device] * len(parts)
+
+
+def test_a_window_has_its_margins() -> None:
+    assert ring(std=0.05).window == pytest.approx((-1.5, 1.5))  # 4 · 0.05 + 0.15 · 2
+    assert Uniform([0.0, -1.0], [1.0, 3.0]).window == pytest.approx((-2, 4))
+
+
+def test_the_codes_are_those_of_seed_0() -> None:
+    codes = torch.randn(9, 3, generator=seeded(0)).double()
+    codes = (codes - codes.mean(dim=0)) / codes.std(dim=0, correction=0)
+    found = codebook(3, 9, 0.6).centers.double()
+    torch.testing.assert_close(found, 0.8 * codes, atol=1e-6, rtol=0)
 
 
 def test_empirical_draws_its_own_rows_evenly() -> None:

@@ -17,7 +17,9 @@ from gan_course import exercises
 from gan_course.exercises import (
     Open,
     Wrong,
+    agrees,
     call,
+    entries,
     exercise,
     expect,
     number,
@@ -77,6 +79,23 @@ def test_a_wrong_answer_raises_its_hint(
     with pytest.raises(Wrong, match=message):
         exercise("00.1", answer)
     assert capsys.readouterr().out == ""
+
+
+def test_what_agrees_is_what_would_be_expected():
+    assert agrees(1.0, 1 + 9e-6) and not agrees(1.0, 1 + 2e-5)
+    assert agrees([1, 2], [1.1, 1.9], 0.2) and not agrees([1, 2], [1.1, 1.7], 0.2)
+    assert not agrees("six", 6) and not agrees([6, 6], 6) and not agrees(math.nan, 6)
+    assert not agrees(1e6, 1e6 + 1)  # absolute, not relative
+
+
+def test_entries_are_all_there_and_filled_in():
+    assert entries({"a": 1, "b": 2}, ["a", "b"]) == {"a": 1, "b": 2}
+    for wrong in ({"a": 1}, {"a": 1, "b": 2, "c": 3}, [1, 2], None, {}):
+        with pytest.raises(Wrong, match="a dictionary with the keys a, b"):
+            entries(wrong, ["a", "b"])
+    for unfinished in ({"a": 1, "b": ...}, {"a": ..., "b": ...}):
+        with pytest.raises(Open):
+            entries(unfinished, ["a", "b"])
 
 
 def test_an_error_of_the_readers_own_is_not_hidden():

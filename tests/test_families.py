@@ -277,6 +277,31 @@ def test_the_density_of_a_perfect_guess_is_the_data_s(perfect: Diffusion):
     )
 
 
+def test_a_diffusion_begins_as_wide_as_data_of_spread_one_with_all_its_noise():
+    """A network that guesses no noise leaves the start as it is: √(1 + high²) normal numbers."""
+    model = Diffusion(Formula(lambda given: 0 * given[..., :1]), dim=1, low=0.1, high=2.0)
+    z = torch.randn(6, 1, generator=seeded(5), dtype=torch.float64)
+    torch.testing.assert_close(model.sample((6,), seeded(5), steps=3), math.sqrt(5) * z)
+    x = torch.linspace(-3, 3, 7).double()[:, None]
+    expected = torch.from_numpy(stats.norm(0, math.sqrt(5)).logpdf(x.numpy())).flatten()
+    torch.testing.assert_close(model.log_prob(x, steps=3), expected)
+
+
+@pytest.mark.parametrize("kind", [Diffusion, FlowMatching])
+def test_every_sample_has_a_level_or_a_time_of_its_own(kind: Callable[..., Any]):
+    shown = []
+
+    def look(given: Tensor) -> Tensor:
+        shown.append(given[..., -1])
+        return given[..., :1]
+
+    kind(Formula(look), dim=1).loss(torch.zeros(2, 500, 1), seeded(1))
+    level = shown[0]
+    assert len(level.unique()) > 990
+    for run in level.double():  # evenly, from −1 to 1
+        assert stats.kstest(run.numpy(), stats.uniform(-1, 2).cdf).pvalue > 1e-3
+
+
 @pytest.mark.parametrize("steps", [1, 2, 7])
 def test_a_sampler_calls_the_network_once_a_step(steps: int):
     calls = []
@@ -404,6 +429,64 @@ def test_the_same_seed_draws_the_same(name: str):
     with torch.no_grad():
         first, second, other = (model.sample((5,), seeded(n)) for n in (1, 1, 2))
     assert torch.equal(first, second) and not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("name", families())
+def test_nothing_is_drawn_from_elsewhere(name: str):
+    """The generator alone decides: the loss, the samples, and what is drawn of a density."""
+    seeded()
+    model, x = families()[name], torch.randn(6, 2, generator=seeded(3))
+    found = []
+    for elsewhere in (1, 2):
+        torch.manual_seed(elsewhere)
+        random = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            found.append([model.loss(x, random), model.sample((4,), random)])
+            found[-1].append(model.log_prob(x, random))
+    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
+
+
+def test_fit_is_adam_by_hand(monkeypatch: pytest.MonkeyPatch):
+    """Its rates, its decay rates, and the average of the weights after each step."""
+    rates, weights, adam = [], [], torch.optim.Adam
+
+    class Spy(adam):  # type: ignore[misc, valid-type]
+        def step(self, *given: Any) -> None:
+            (group,) = self.param_groups
+            assert group["betas"] == (0.9, 0.999)
+            rates.append(group["lr"])
+            super().step(*given)
+            weights.append(model.weight.detach().clone())
+
+    monkeypatch.setattr(torch.optim, "Adam", Spy)
+    model = nn.Linear(1, 1, bias=False)
+    model.loss = lambda x, generator: (model(x) - 3).square().squeeze(-1)  # type: ignore[assignment]
+    expected = model.weight.detach().clone()
+    average = fit(model, normal(1), 8, batch=2, rate=0.1, averaging=0.75)
+    falling = [0.1 * (1 - 0.99 * (2 * step / 8 - 1)) for step in range(4, 8)]
+    assert rates == pytest.approx([0.1] * 4 + falling)
+    for each in weights:
+        expected = 0.75 * expected + 0.25 * each
+    torch.testing.assert_close(average.weight, expected)
+    assert not average.weight.requires_grad
+
+
+def test_a_value_is_shown_from_minus_one_to_one():
+    shown = ValueHead(5).seen(torch.arange(5.0))
+    assert shown.tolist() == [-1, -0.5, 0, 0.5, 1]
+
+
+def test_waves_run_from_three_tenths_to_ten_radians():
+    waves = masked_network(2, 1, width=4, waves=3)[0]
+    assert waves.frequencies.tolist() == pytest.approx([0.3, math.sqrt(3), 10])
+
+
+def test_a_mixture_s_parts_may_be_as_narrow_as_a_thousandth():
+    head = MixtureHead(1)
+    given = torch.tensor([[[0.0, 0.0, -9.0]]])
+    peak = head.log_prob(given, torch.tensor([[-1.5]])).item()
+    expected = 7 - math.log(2 * math.pi) / 2  # exp(−6 − 1): the floor
+    assert peak == pytest.approx(expected)
 
 
 def test_fit_gives_averaged_weights_and_ends_slowly():

@@ -171,6 +171,16 @@ def test_perfect_samples_cover_what_the_formula_says_whatever_the_law() -> None:
     assert coverage_of_perfect_samples(1, 2, 1) == pytest.approx(1 - 1 / 2)
 
 
+def test_what_lies_on_the_edge_of_a_ball_lies_inside() -> None:
+    """Real points that occur twice have balls of no size, in which their copies lie."""
+    y = torch.tensor([[[0.0], [0.0], [5.0], [5.0]]]).double()
+    x = torch.tensor([[[0.0], [5.0], [9.0]]]).double()
+    found = precision_recall(x, y, k=1)
+    assert (float(found.precision), float(found.recall)) == (pytest.approx(2 / 3), 1)
+    naeem = density_coverage(x, y, k=1)
+    assert (float(naeem.density), float(naeem.coverage)) == (pytest.approx(4 / 3), 1)
+
+
 #: Ten classes, far apart.
 CENTERS = 20 * randn(10, 4, seed=9)
 
@@ -237,6 +247,17 @@ def test_a_law_that_knows_nothing_is_caught_as_often_as_the_level() -> None:
     caught = sum(p <= 0.05 for p in p_values)
     assert stats.binomtest(caught, runs, 0.05, "greater").pvalue > 0.001
     assert stats.binomtest(sum(p <= 0.5 for p in p_values), runs, 0.5).pvalue > 0.001
+
+
+def test_a_split_with_the_same_share_counts_against_it() -> None:
+    """All samples are one: whatever split has its neighbour in the half is as extreme."""
+    real, x = randn(4, 2), randn(4, 2)[:1].expand(1, 5, 2)
+    found = memorisation(x, real[:2], real[2:], 2000, Generator().manual_seed(0))
+    assert (float(found.share), float(found.p_value)) == (1, pytest.approx(1 / 2, abs=0.05))
+    with torch.random.fork_rng():
+        torch.manual_seed(99)
+        again = memorisation(x, real[:2], real[2:], 2000, Generator().manual_seed(0))
+    assert torch.equal(again.p_value, found.p_value)
 
 
 def test_the_training_half_is_refused_as_the_held_out_half() -> None:

@@ -181,6 +181,19 @@ def test_tables_say_the_same_in_three_ways() -> None:
     assert "b.ipynb crashed: no notebook" in text
 
 
+def test_no_cell_of_a_table_is_a_formula_and_each_verdict_has_its_mark() -> None:
+    verdicts = {"right": "✓", "wrong": "✗", "open": "○", "crashed": "!"}
+    results = [
+        Result("a.ipynb", f"05.{number}", verdict, f"{sign}1+1")
+        for number, (verdict, sign) in enumerate(zip(verdicts, "=+-@", strict=True), 1)
+    ]
+    _, *rows = csv.reader(io.StringIO(FORMATS["csv"](results)))
+    assert [row[3] for row in rows] == ["'=1+1", "'+1+1", "'-1+1", "'@1+1"]
+    line = next(row for row in FORMATS["text"](results).splitlines() if row.startswith("a.ipynb"))
+    assert line.split()[1:5] == [*verdicts.values()]
+    assert line.endswith("1 of 4")
+
+
 @pytest.mark.parametrize("name", ["jobs", "limit", "setup_limit"])
 def test_wrong_limits_are_named(name: str) -> None:
     with pytest.raises(ValueError, match=rf"^{name} = 0: it has to be positive$"):

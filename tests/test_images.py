@@ -207,6 +207,19 @@ def test_a_caption_says_what_is_seen() -> None:
         assert lopsided == pytest.approx(-1 / 135 if shape == "triangle" else 0, abs=0.003)
 
 
+def test_copies_are_moved_by_up_to_a_pixel_each_on_its_own() -> None:
+    pictures, factors = images.shapes("held out", copies=20, size=16)
+    ink = (pictures + 1).amax(dim=1)
+    axis = (torch.arange(16) + 0.5) / 16 - 0.5
+    places = torch.tensor([[0.0, 0], [-1, -1], [-1, 1], [1, -1], [1, 1]]) / 5
+    middles = torch.stack([ink.sum(dim=d) @ axis / ink.sum(dim=(1, 2)) for d in (2, 1)], dim=1)
+    moved = 16 * (middles - places[factors.place])
+    assert 0.9 < float(moved.abs().max()) < 1.2
+    assert moved.mean(dim=0).abs().max() < 0.08
+    torch.testing.assert_close(moved.std(dim=0), torch.full((2,), 3**-0.5), atol=0.05, rtol=0)
+    assert abs(float(torch.corrcoef(moved.T)[0, 1])) < 0.1
+
+
 def test_captions_are_read_back() -> None:
     factors = images.shapes("all", copies=1)[1]
     texts = images.captions(factors)

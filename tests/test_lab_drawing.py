@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from playwright.sync_api import Browser, expect
 
 from gan_course.lab import front
+from gan_course.lab.controls import LAYERS
 from gan_course.lab.curves import NAMES
 
 pytestmark = pytest.mark.browser
@@ -393,6 +394,18 @@ def test_the_line_is_drawn_on_its_scale_with_names(lab: Stage) -> None:
     assert [text for text, *_ in lab.words()] == ["0", "0.5", "1", "p_data"]
 
 
+def test_p_is_dotted_and_q_is_not(lab: Stage) -> None:
+    lab.show(line_head(), p=np.full(301, 0.3), q=np.full(301, 0.7))
+    canvas = lab.canvas()
+    shares = []
+    for level, colour in ((0.3, REAL), (0.7, FAKE)):
+        row = round(height(canvas, level))
+        near = canvas.colours[row - 1 : row + 2, 10 : canvas.width - 120]
+        shares.append(like(near, colour, 90).any(axis=0).mean())
+    assert 0.2 < shares[0] < 0.9
+    assert shares[1] == 1
+
+
 def test_samples_of_the_line_stand_under_the_curves(lab: Stage) -> None:
     lab.show(line_head(), real=[[-0.5], [2.0]], fake=[[0.2], [2.7]])
     canvas = lab.canvas()
@@ -653,6 +666,8 @@ def test_a_tile_of_the_line_has_rugs(wall: Stage) -> None:
         assert np.abs(marked - canvas.place(runs[run, 0, 0], 0)[0]).max() <= 1
         above = np.flatnonzero(np.abs(canvas.colours[row - 8] - PAPER).sum(axis=1) > 30)
         assert np.abs(above - canvas.place(2.5, 0)[0]).max() <= 1
+        orange, blue = canvas.colours[row, marked[0]], canvas.colours[row - 8, above[0]]
+        assert orange[0] > orange[2] and blue[2] > blue[0]
 
 
 def test_while_it_plays_every_tile_and_curve_is_renewed_within_five_pictures(wall: Stage) -> None:
@@ -705,6 +720,57 @@ def test_every_control_says_its_name_and_its_value_and_shows_it(lab: Stage) -> N
                 expected.append(options[at])
         said = [order["values"] for order in lab.orders()[so_far:]]
         assert said == [{name: value} for value in expected]
+
+
+_EXPLAINED = """() => {
+    const help = document.querySelector('.gan-help');
+    return [...document.querySelectorAll('.gan-lab [aria-description]')].map(part => {
+        const row = part.closest('label') ?? part;
+        row.dispatchEvent(new PointerEvent('pointerenter'));
+        const entered = help.textContent;
+        part.dispatchEvent(new FocusEvent('focusin', { bubbles: true }));
+        const legend = part.closest('fieldset')?.querySelector('legend').textContent ?? '';
+        const name = part.dataset.control ?? row.textContent;
+        return [name, legend, row.title, part.getAttribute('aria-description'), entered,
+                help.textContent];
+    });
+}"""
+
+
+def test_what_a_part_is_for_is_said_by_tooltip_by_help_and_to_a_screen_reader(lab: Stage) -> None:
+    lab.show()
+    expected = {
+        name: (control.group, control.help, f"{control.help} Chapter {control.chapter}.")
+        for name, control in controls(1).items()
+    }
+    words = {"optimal": "D*", "belief": "D(x)"}
+    expected |= {words.get(name, name): ("Layers", help, help) for name, help in LAYERS.items()}
+    found = {name: rest for name, *rest in lab.page.evaluate(_EXPLAINED)}
+    for name, (group, help, line) in expected.items():
+        assert found.pop(name) == [group, help, help, line, line], name
+    begins = {
+        "Play": "Train until",
+        "D step": "Move the discriminator once.",
+        "G step": "Move the generator once.",
+        "Slow motion": "One round in slow motion",
+        "Draw data": "Draw a distribution",
+        "Reset": "Fresh networks",
+    }
+    assert list(found) == list(begins)
+    for name, (_, *said) in found.items():
+        assert len(set(said)) == 1 and said[0].startswith(begins[name]), name
+    canvases = lab.page.locator(".gan-curves canvas")
+    spoken = canvases.evaluate_all("all => all.map(canvas => canvas.ariaLabel)")
+    assert spoken == list(PANELS)
+
+
+def test_a_number_is_rounded_and_has_the_ends_of_its_range(lab: Stage) -> None:
+    lab.show()
+    seed = lab.control("seed")
+    assert (seed.get_attribute("min"), seed.get_attribute("max")) == ("0", "999")
+    seed.fill("416.7")
+    seed.press("Enter")
+    assert lab.orders()[-1]["values"] == {"seed": 417}
 
 
 def test_every_control_shows_the_kernel_s_value(lab: Stage) -> None:
@@ -955,7 +1021,9 @@ def test_a_recording_shows_each_picture_at_its_time(recording: Stage) -> None:
     for at, key in enumerate(("Home", "ArrowRight", "End")):
         recording.page.get_by_label("time").press(key)
         assert recording.text("facts").startswith(f"step {CURVES['step'][at]}")
-        assert recording.page.get_by_label("time").input_value() == str(at)
+        time = recording.page.get_by_label("time")
+        assert time.input_value() == str(at)
+        assert time.get_attribute("aria-valuetext") == f"step {CURVES['step'][at]}"
         canvas = recording.canvas()
         for number, (x, y) in enumerate(FAKES):
             assert canvas.has(x, y + 0.1 * at, FAKE, 1), (at, number)
@@ -984,6 +1052,39 @@ def test_a_layer_of_a_recording_is_hidden_and_shown_again(recording: Stage) -> N
         assert len(recording.canvas().where(gone, 40))
     boxes.get_by_role("checkbox", name="D(x)").click()
     assert same(colour(recording.canvas(), 2.0, 0.0), PAPER)
+
+
+def test_each_layer_of_a_line_s_recording_hides_all_that_is_its_own(page: Stage) -> None:
+    layers = list(LAYERS)
+    arrays = {
+        **{name: values for name, (values, _) in LINES.items()},
+        **{"real": [[0.5]], "fake": [[1.0]], "ladder": [[0, 1]], "optimal": np.full(40, 0.5)},
+        "arrows": np.full((9, 2), 0.5),
+    }
+    page.play([(line_head(step=0, layers=layers), arrays)], curves())
+    written = {
+        "real": "p_data",
+        "generated": "p_g",
+        "belief": "D",
+        "optimal": "D*",
+        "manifold": "z",
+    }
+    boxes = page.page.locator(".gan-layers input")
+
+    def seen() -> set[str]:
+        """The layers of which something is written or, where nothing is, drawn."""
+        texts, canvas = {text for text, *_ in page.words()}, page.canvas()
+        pull = canvas.at(canvas.place(0.55, 0)[0], 0.78 * canvas.height + 25, INK, 1)
+        return {name for name, text in written.items() if text in texts} | {"arrows"} & {
+            "arrows" if pull else ""
+        }
+
+    assert seen() == set(layers)
+    for at, name in enumerate(layers):
+        boxes.nth(at).click()
+        assert seen() == set(layers) - {name}
+        boxes.nth(at).click()
+    assert page.console == []
 
 
 def test_a_recording_plays_to_its_end_and_then_from_its_start(recording: Stage) -> None:

@@ -143,6 +143,17 @@ def test_what_needs_new_networks_starts_again_and_says_so(lab: Lab, change: dict
     assert CONTROLS[next(iter(change))].label in lab.note["text"]
 
 
+def test_the_networks_are_of_the_sizes_asked_for(lab: Lab) -> None:
+    lab.set(width=16, depth=3, noise=4, packing=2)
+    lab.run(0)
+    for network, inputs, outputs in (
+        (lab.trainer.generator, 4, 2),
+        (lab.trainer.discriminator, 4, 1),
+    ):
+        layers = [tuple(w.shape[-2:]) for name, w in network.named_parameters() if "weight" in name]
+        assert layers == [(16, inputs), (16, 16), (16, 16), (outputs, 16)]
+
+
 def test_two_controls_at_once_both_apply_and_both_advise(lab: Lab) -> None:
     lab.set(speed=3, seed=4)
     lab.run(0)
@@ -224,12 +235,21 @@ WRONG: dict[str, Callable[[], object]] = {
     "packing = 3: must divide the batch of 256": lambda: Lab(packing=3),
     "packing = 4: must divide the batch of 30": lambda: Lab(width=4, packing=4).set(batch=30),
     "packing = 5": lambda: Lab(packing=5),
-    "loss = 'x'": lambda: Lab(losses=["x"]),
+    "losses: loss = 'x'": lambda: Lab(losses=["x"]),
     "losses = []": lambda: Lab(losses=[]),
     "losses = 'hinge'": lambda: Lab(losses="hinge"),
     "controls = 'k'": lambda: Lab(controls="k"),
     "layers: 'fog'": lambda: Lab(layers=["fog"]),
     "layers = 'real'": lambda: Lab(layers="real"),
+    "layers: ['real']": lambda: Lab(layers=[["real"]]),
+    "controls = 5": lambda: Lab(controls=5),
+    "k = 2.0: must be a whole number": lambda: Lab(width=4).set(k=2.0),
+    "k = array([2, 3])": lambda: Lab(width=4).set(k=np.array([2, 3])),
+    "generator_rate = None": lambda: Lab(width=4).set(generator_rate=None),
+    "runs = 2.0": lambda: Lab(runs=2.0),
+    "run = 1": lambda: Lab(width=4).lift(1),
+    "action = ['play']": lambda: Lab(width=4).do(["play"]),
+    "steps = 2.5": lambda: Lab(width=4).run(2.5),
 }
 
 
@@ -238,6 +258,21 @@ def test_a_wrong_argument_is_named(start: str) -> None:
     with pytest.raises(ValueError) as caught:
         WRONG[start]()
     assert str(caught.value).startswith(start)
+
+
+def test_numbers_of_numpy_and_torch_are_taken_and_kept_as_plain_ones(
+    lab: Lab, tmp_path: Path
+) -> None:
+    given = {"k": np.int64(2), "generator_rate": np.float32(0.001), "seed": torch.tensor(4)}
+    lab.set(**given, speed=np.int64(3), loss=np.str_("hinge"))
+    lab.run(1)
+    kept = lab.frame()[0]["values"]
+    assert [kept[name] for name in (*given, "speed")] == [2, pytest.approx(0.001), 4, 3]
+    assert {type(value) for value in kept.values()} == {int, float, str}
+    heads = json.dumps(kept)
+    assert json.loads(heads) == kept
+    path = lab.record(tmp_path / "run.html", steps=np.int64(2), every=1, changes={1: {"k": 5}})
+    assert path.exists()
 
 
 # --- Failure ------------------------------------------------------------------------------
@@ -931,6 +966,54 @@ def test_a_round_in_slow_motion_is_a_step(lab: Lab) -> None:
     assert texts[0].startswith("D step 1 of 2")
 
 
+#: How each piece of a step begins, what it shows, and whose weights have moved at it.
+D_STEP = [
+    ("draw a batch of real samples", ("real",), ""),
+    ("draw noise, and let G make samples", ("generated", "manifold"), ""),
+    ("D judges both batches", ("real", "generated", "belief"), ""),
+    ("D's weights move", ("belief",), "D"),
+]
+G_STEP = [
+    ("draw fresh noise", ("generated",), ""),
+    ("the slope of the loss, through D", ("generated", "arrows"), ""),
+    ("G's weights move", ("generated", "manifold"), "G"),
+]
+
+
+def test_each_piece_says_what_happens_at_it(lab: Lab) -> None:
+    lab.set(k=2)
+    lab.do("slow motion")
+    lab.run(0)
+    before = weights(lab.trainer.discriminator), weights(lab.trainer.generator)
+    rounds = [("D step 1 of 2", D_STEP), ("D step 2 of 2", D_STEP), ("G step", G_STEP)]
+    for name, pieces in rounds:
+        for words, highlight, mover in pieces:
+            lab.run(1)
+            assert lab._piece is not None
+            assert lab._piece.text.startswith(f"{name}: {words}")
+            assert lab._piece.highlight == highlight
+            after = weights(lab.trainer.discriminator), weights(lab.trainer.generator)
+            moved = [not torch.equal(*pair) for pair in zip(before, after, strict=True)]
+            assert moved == [mover == "D", mover == "G"], lab._piece.text
+            before = after
+
+
+def test_a_reset_leaves_nothing_of_what_was_before(lab: Lab) -> None:
+    lab.run(3)
+    lab.do("slow motion")
+    lab.run(2)
+    lab._remedy = {"label": "Slower", "values": {}}
+    lab.do("reset")
+    lab.run(0)
+    head, arrays = lab.frame()
+    assert (head["step"], head["piece"], head["remedy"]) == (0, None, None)
+    assert arrays["curves"].shape[1] == 1
+    lab.run(1)
+    assert lab._piece is not None
+    assert lab._piece.text.startswith("D step 1 of 1: draw a batch of real")
+    assert torch.equal(lab._piece.real, lab.trainer.peek().real[0])
+
+
 def test_slow_motion_shows_the_batch_that_the_step_uses(lab: Lab) -> None:
     lab.do("slow motion")
     lab.run(1)
@@ -1057,6 +1140,11 @@ def test_a_recording_can_move_controls_on_the_way(lab: Lab, tmp_path: Path) -> N
         ({"changes": {1000: {"k": 2}}}, "below 1000"),
         ({"changes": {10: {"width": 8}}}, "width needs new networks"),
         ({"changes": {10: {"k": 0}}}, "k = 0"),
+        ({"changes": [10]}, r"changes = \[10\]: must be a dictionary"),
+        ({"changes": {10: "k"}}, "changes: 'k' at 10: must be a dictionary"),
+        ({"changes": {"a": {"k": 2}}}, "changes: step = 'a'"),
+        ({"steps": 2.5}, r"steps = 2\.5"),
+        ({"path": 5}, "path = 5"),
     ],
 )
 def test_a_wrong_recording_is_named(

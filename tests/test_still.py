@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.patches import StepPatch
 
 from gan_course.lab import Lab
@@ -16,6 +17,7 @@ from gan_course.lab.scene import Scene
 from gan_course.lab.scores import reading
 from gan_course.lab.still import bundle, draw, words
 from gan_course.losses import LOSSES
+from gan_course.plotting import FAKE, REAL
 
 LAYERS = ["real", "generated", "belief"]
 
@@ -61,6 +63,41 @@ def test_the_line_shows_both_densities_and_the_belief() -> None:
     view, _ = still(lab)
     for line, name in zip(view.lines, ("p", "q", "belief"), strict=False):
         np.testing.assert_allclose(line.get_ydata(), arrays[name])
+        x = np.linspace(*lab.trainer.data.window, len(arrays[name]))
+        np.testing.assert_allclose(line.get_xdata(), x, atol=1e-5)
+
+
+def test_what_d_says_has_the_colours_of_its_samples_and_the_scale_of_a_probability() -> None:
+    lab = trained()
+    head, arrays = lab.frame()
+    _, beside = still(lab)
+    assert beside.get_ylim() == (0, 1)
+    *named, half = beside.lines
+    assert list(half.get_ydata()) == [0.5, 0.5]
+    lines = {str(line.get_label()): line for line in named}
+    for label, name, colour in (
+        ("on real samples", "real", REAL),
+        ("on generated samples", "fake", FAKE),
+    ):
+        assert lines[label].get_color() == colour
+        row = arrays["curves"][head["curves"].index(name)]
+        np.testing.assert_allclose(lines[label].get_ydata(), row)
+    _, beside = still(trained(loss="hinge"))
+    inks = {
+        str(steps.get_label()): to_hex(
+            steps.get_facecolor() if steps.get_fill() else steps.get_edgecolor()
+        )
+        for steps in beside.patches
+    }
+    assert inks == {"real": REAL.lower(), "generated": FAKE.lower()}
+
+
+def test_the_words_say_what_the_head_says() -> None:
+    values = {"k": 3, "loss": "hinge", "batch": 64}
+    head = {"step": 7, "values": values, "measures": {"modes": 5.0}, "modes": 8}
+    said = words(head)
+    assert "after 7 steps, with k = 3 and the hinge loss" in said
+    assert said.endswith(" 5 of 8 modes are covered.")
 
 
 @pytest.mark.parametrize("layers", [[], ["real"], ["generated", "arrows"], ["optimal"]])

@@ -787,6 +787,16 @@ def test_runs_that_stopped_are_said():
     assert "The training stopped" in history.symptom(LOSSES["hinge"])
 
 
+@pytest.mark.parametrize(("at", "said"), [(-LATELY - 1, False), (-LATELY, True), (-1, True)])
+def test_a_symptom_is_of_the_last_hundred_steps(at: int, said: bool):
+    records = torch.full((2 * LATELY, len(Record._fields), 2), 0.5)
+    records[:, Record._fields.index("frozen")] = 0
+    records[at, Record._fields.index("generator_loss")] = -1e9
+    history = History()
+    history.extend(records)
+    assert bool(history.symptom(LOSSES["wasserstein"])) is said
+
+
 @pytest.mark.parametrize("wild", [2, 3])
 def test_a_symptom_is_that_of_most_runs_however_wild_the_others(wild: int):
     """Two runs of five may lose by 10⁹ without a word; three are a symptom, by 2,000 each."""

@@ -99,7 +99,7 @@ def expect(hint: str, value: object, expected: object, atol: float = 1e-5) -> No
     try:
         measured = torch.as_tensor(_plain(value), dtype=torch.float64)
         claimed = torch.as_tensor(expected, dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise Wrong(hint, f"a number was expected, not {value!r}") from None
     if measured.numel() == 1 and not claimed.dim():
         measured = measured.reshape(())
@@ -189,7 +189,7 @@ def number(answer: object, what: str) -> float:
     """
     try:
         found = torch.as_tensor(_plain(answer), dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise Wrong(f"{what} is one number, not {answer!r}") from None
     if isinstance(answer, bool | np.bool_) or found.numel() != 1:
         raise Wrong(f"{what} is one number, not {answer!r}")
@@ -241,6 +241,8 @@ def find(key: str) -> Specification:
     Raises:
         ValueError: there is no such exercise.
     """
+    if not isinstance(key, str):
+        raise ValueError(f"key = {key!r}: there is no such exercise; write it as '02.1'")
     chapter = f"{__name__}.chapter_{key.split('.', maxsplit=1)[0].lower()}"
     if importlib.util.find_spec(chapter) is not None:
         importlib.import_module(chapter)
@@ -342,6 +344,8 @@ def keys_of(chapter: str) -> list[str]:
     Raises:
         ValueError: there is no such chapter.
     """
+    if not isinstance(chapter, str):
+        raise ValueError(f"chapter = {chapter!r}: write it as '05'")
     name = f"{__name__}.chapter_{chapter.lower()}"
     if chapter.isalnum() and importlib.util.find_spec(name) is not None:
         importlib.import_module(name)

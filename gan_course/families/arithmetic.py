@@ -6,18 +6,48 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
-from gan_course.arguments import tensor
+from gan_course.arguments import sizes, tensor
 
 LOG_TAU = math.log(2 * math.pi)
 #: More of anything is a slip, which would fill the memory without a word.
 MOST = 10**6
 
 
-def points(x: Tensor) -> Tensor:
-    """The same, checked: real numbers, of two dimensions at least."""
-    return tensor("x", x, "(..., batch, dim)", finite=False)
+def points(x: object, network: object, dim: int | None = None, name: str = "x") -> Tensor:
+    """Points as a network takes them: real numbers in its precision, two dimensions at least.
+
+    Args:
+        x: what was given, ``(..., batch, dim)``.
+        network: whose weights say in which precision.
+        dim: how many coordinates there must be; ``None`` for any number.
+        name: of the argument.
+
+    Raises:
+        ValueError: it is no tensor of points.
+    """
+    weights = network.parameters() if isinstance(network, nn.Module) else ()
+    kind = next((weight.dtype for weight in weights), None)  # a formula has none
+    wanted = f"(..., batch, {dim or 'dim'})"
+    found = tensor(name, x, "(batch, dim, ...)", finite=False, dtype=kind)
+    if dim is not None and found.shape[-1] != dim:
+        raise ValueError(f"{name} has shape {tuple(found.shape)}: expected {wanted}")
+    return found
+
+
+def beside(name: str, value: object, x: Tensor) -> Tensor:
+    """A number for each point of ``x``, ``(..., batch, 1)``, in its precision.
+
+    Raises:
+        ValueError: it is none, or not as many.
+    """
+    found = tensor(name, value, "(batch, 1, ...)", finite=False, dtype=x.dtype)
+    if found.shape != (*x.shape[:-1], 1):
+        raise ValueError(
+            f"{name} has shape {tuple(found.shape)}: expected {(*x.shape[:-1], 1)}, one for each x"
+        )
+    return found
 
 
 def like_normal(x: Tensor, generator: Generator | None) -> Tensor:
@@ -27,7 +57,9 @@ def like_normal(x: Tensor, generator: Generator | None) -> Tensor:
 
 def normal(shape: Sequence[int], generator: Generator | None, like: Tensor) -> Tensor:
     """Standard normal numbers of a shape, of the kind of ``like``."""
-    return torch.randn(tuple(shape), generator=generator, dtype=like.dtype, device=like.device)
+    return torch.randn(
+        sizes("shape", shape), generator=generator, dtype=like.dtype, device=like.device
+    )
 
 
 def choose(log_weight: Tensor, generator: Generator | None) -> Tensor:

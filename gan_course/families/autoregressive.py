@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from gan_course.arguments import function, shown, whole
+from gan_course.arguments import function, shown, sizes, tensor, whole
 from gan_course.families.arithmetic import LOG_TAU, MOST, choose, like_normal, points
 
 
@@ -18,12 +18,16 @@ class MaskedLinear(nn.Module):
 
     Args:
         mask: 1 where a weight may be, shape ``(outputs, inputs)``.
+
+    Raises:
+        ValueError: it is no matrix.
     """
 
     mask: Tensor
 
     def __init__(self, mask: Tensor) -> None:
         super().__init__()
+        mask = tensor("mask", mask, "(outputs, inputs)", least=1)
         plain = nn.Linear(mask.shape[1], mask.shape[0])
         self.weight, self.bias = plain.weight, plain.bias
         self.register_buffer("mask", mask)
@@ -37,14 +41,17 @@ class Waves(nn.Module):
     """Each coordinate beside its own sines and cosines: ``dim`` to ``dim × (1 + 2 waves)``.
 
     Args:
-        frequencies: in radians per unit; none leaves x as it is.
+        frequencies: in radians per unit, shape ``(waves,)``; none leaves x as it is.
+
+    Raises:
+        ValueError: they are no row of numbers.
     """
 
     frequencies: Tensor
 
     def __init__(self, frequencies: Tensor) -> None:
         super().__init__()
-        self.register_buffer("frequencies", frequencies)
+        self.register_buffer("frequencies", tensor("frequencies", frequencies, "(waves,)"))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the features of the first coordinate, then of the second, and so on."""
@@ -82,7 +89,10 @@ def masked_network(
         whole("outputs", outputs, at_least=1, at_most=MOST),
     )
     width = whole("width", width, at_least=max(1, dim - 1), at_most=MOST)
-    depth, waves = whole("depth", depth, at_least=1), whole("waves", waves, at_least=0)
+    depth, waves = (
+        whole("depth", depth, at_least=1, at_most=1000),
+        whole("waves", waves, at_least=0, at_most=MOST),
+    )
     frequencies = torch.logspace(math.log10(0.3), 1, waves)
     numbers = torch.arange(1, dim + 1).repeat_interleave(1 + 2 * waves)
     layers: list[nn.Module] = [Waves(frequencies)] * bool(waves)
@@ -145,7 +155,20 @@ class ValueHead:
         return 2 * x / (self.outputs - 1) - 1
 
     def log_prob(self, given: Tensor, x: Tensor) -> Tensor:
-        """Log probability of x, ``(..., dim)``, given ``(..., dim, outputs)``."""
+        """Log probability of x, ``(..., dim)``, given ``(..., dim, outputs)``.
+
+        Raises:
+            ValueError: ``x`` has a number that is none of the values, or they do not fit.
+        """
+        given = tensor("given", given, "(dim, outputs, ...)", finite=False)
+        x = tensor("x", x, "(...)", finite=False)
+        if given.shape != (*x.shape, self.outputs):
+            expected = (*given.shape[:-1],)
+            raise ValueError(f"x has shape {tuple(x.shape)}: expected {expected}, as given")
+        if not bool(((x >= 0) & (x < self.outputs) & (x == x.floor())).all()):
+            raise ValueError(
+                f"x = {shown(x)}: must be whole numbers, at least 0 and at most {self.outputs - 1}"
+            )
         return given.log_softmax(dim=-1).gather(-1, x.long().unsqueeze(-1)).squeeze(-1)
 
     def draw(self, given: Tensor, generator: Generator | None) -> Tensor:
@@ -190,7 +213,7 @@ class Autoregressive(nn.Module):
         Raises:
             ValueError: ``x`` is no tensor of points.
         """
-        x = points(x)
+        x = points(x, self.network, self.dim)
         return self.head.log_prob(self._given(x), x).sum(dim=-1)
 
     def loss(self, x: Tensor, generator: Generator | None = None) -> Tensor:
@@ -198,9 +221,13 @@ class Autoregressive(nn.Module):
         return -self.log_prob(x)
 
     def sample(self, shape: Sequence[int], generator: Generator | None = None) -> Tensor:
-        """Draw one coordinate after the other, one pass for each, shape ``(*shape, dim)``."""
+        """Draw one coordinate after the other, one pass for each, shape ``(*shape, dim)``.
+
+        Raises:
+            ValueError: ``shape`` is no sequence of whole numbers.
+        """
         like = next(self.network.parameters())
-        x = torch.zeros(*shape, self.dim, dtype=like.dtype, device=like.device)
+        x = torch.zeros(*sizes("shape", shape), self.dim, dtype=like.dtype, device=like.device)
         for i in range(self.dim):
             x[..., i] = self.head.draw(self._given(x)[..., i, :], generator)
         return x

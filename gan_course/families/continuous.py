@@ -9,8 +9,8 @@ from itertools import pairwise
 import torch
 from torch import Generator, Tensor, nn
 
-from gan_course.arguments import function, number, whole
-from gan_course.families.arithmetic import MOST, like_normal, log_normal, normal, points
+from gan_course.arguments import function, number, sizes, tensor, whole
+from gan_course.families.arithmetic import MOST, beside, like_normal, log_normal, normal, points
 
 
 class Diffusion(nn.Module):
@@ -45,7 +45,13 @@ class Diffusion(nn.Module):
         self.high = number("high", high, above=self.low)
 
     def noise(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """The network's guess of ε, ``(..., batch, dim)``; ``sigma`` is ``(..., batch, 1)``."""
+        """The network's guess of ε, ``(..., batch, dim)``; ``sigma`` is ``(..., batch, 1)``.
+
+        Raises:
+            ValueError: ``x`` is no tensor of points, or ``sigma`` has not a number for each.
+        """
+        x = points(x, self.network, self.dim)
+        sigma = beside("sigma", sigma, x)
         span = math.log(self.high / self.low)
         level = 2 * (sigma / self.low).log() / span - 1  # −1 … 1
         shown_x = x / (1 + sigma.square()).sqrt()
@@ -62,7 +68,7 @@ class Diffusion(nn.Module):
         Raises:
             ValueError: ``x`` is no tensor of points.
         """
-        x = points(x)
+        x = points(x, self.network, self.dim)
         u = torch.rand(*x.shape[:-1], 1, generator=generator, device=x.device)
         sigma, epsilon = self.low * (self.high / self.low) ** u, like_normal(x, generator)
         return (self.noise(x + sigma * epsilon, sigma) - epsilon).square().sum(dim=-1)
@@ -92,7 +98,7 @@ class Diffusion(nn.Module):
             ValueError: ``steps`` is below 1.
         """
         like = next(self.network.parameters())
-        x = math.hypot(1, self.high) * normal((*shape, self.dim), generator, like)
+        x = math.hypot(1, self.high) * normal((*sizes("shape", shape), self.dim), generator, like)
         for now, then in pairwise(self.levels(steps).tolist()):
             x = x + (then - now) * self.noise(x, x.new_full((*x.shape[:-1], 1), now))
         return x
@@ -110,6 +116,7 @@ class Diffusion(nn.Module):
             sigma = x.new_full((*x.shape[:-1], 1), math.exp(log_sigma))
             return sigma * self.noise(x, sigma)
 
+        x = points(x, self.network, self.dim)
         z, gained = along(field, x, math.log(self.low), math.log(self.high), steps)
         width = torch.tensor(math.log(math.hypot(1, self.high)))
         return log_normal(z, torch.zeros_like(z), width) + gained
@@ -136,7 +143,13 @@ class FlowMatching(nn.Module):
         self.network, self.dim = network, whole("dim", dim, at_least=1, at_most=MOST)
 
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
-        """At x, ``(..., batch, dim)``, and time t, ``(..., batch, 1)``."""
+        """At x, ``(..., batch, dim)``, and time t, ``(..., batch, 1)``.
+
+        Raises:
+            ValueError: ``x`` is no tensor of points, or ``t`` has not a number for each.
+        """
+        x = points(x, self.network, self.dim)
+        t = beside("t", t, x)
         found: Tensor = self.network(torch.cat([x, 2 * t - 1], dim=-1))
         return found
 
@@ -146,7 +159,7 @@ class FlowMatching(nn.Module):
         Raises:
             ValueError: ``x`` is no tensor of points.
         """
-        x = points(x)
+        x = points(x, self.network, self.dim)
         t = torch.rand(*x.shape[:-1], 1, generator=generator, device=x.device)
         z = like_normal(x, generator)
         return (self.velocity((1 - t) * z + t * x, t) - (x - z)).square().sum(dim=-1)
@@ -158,10 +171,10 @@ class FlowMatching(nn.Module):
         """Draw noise, and follow the velocity by Euler steps, shape ``(*shape, dim)``.
 
         Raises:
-            ValueError: ``steps`` is below 1.
+            ValueError: ``steps`` is below 1, or ``shape`` is no sequence of whole numbers.
         """
         steps = whole("steps", steps, at_least=1, at_most=MOST)
-        x = normal((*shape, self.dim), generator, next(self.network.parameters()))
+        x = normal((*sizes("shape", shape), self.dim), generator, next(self.network.parameters()))
         for step in range(steps):
             x = x + self.velocity(x, x.new_full((*x.shape[:-1], 1), step / steps)) / steps
         return x
@@ -176,6 +189,7 @@ class FlowMatching(nn.Module):
         def field(x: Tensor, t: float) -> Tensor:
             return self.velocity(x, x.new_full((*x.shape[:-1], 1), t))
 
+        x = points(x, self.network, self.dim)
         z, gained = along(field, x, 1.0, 0.0, steps)
         return log_normal(z) + gained
 
@@ -199,9 +213,16 @@ def along(
         The points at ``stop``, and the integral, shape ``(..., batch)``; neither with a gradient.
 
     Raises:
-        ValueError: ``x`` is no tensor of points, or ``steps`` is below 1.
+        ValueError: ``x`` is no tensor of points, a time is no number, ``steps`` is below 1, or
+            the field is no function.
     """
-    x, steps = points(x).detach(), whole("steps", steps, at_least=1, at_most=MOST)
+    function("field", field)
+    x = tensor("x", x, "(batch, dim, ...)", finite=False).detach()
+    steps = whole("steps", steps, at_least=1, at_most=MOST)
+    start, stop = (
+        number("start", start, at_least=-1e9, at_most=1e9),
+        number("stop", stop, at_least=-1e9, at_most=1e9),
+    )
     step, total = (stop - start) / steps, torch.zeros_like(x[..., 0])
 
     def slopes(x: Tensor, t: float) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor, nn
 
-from gan_course.arguments import number, shown, whole
+from gan_course.arguments import number, shown, sizes, whole
 from gan_course.families.arithmetic import MOST, log_normal, normal, points
 
 
@@ -32,7 +32,8 @@ class RealNVP(nn.Module):
 
     def __init__(self, networks: Sequence[nn.Module], dim: int, most: float = 2.0) -> None:
         super().__init__()
-        if not isinstance(networks, Sequence) or not networks:
+        given = isinstance(networks, Sequence) and len(networks)
+        if not given or not all(isinstance(net, nn.Module) for net in networks):
             raise ValueError(f"networks = {shown(networks)}: must be a list of networks")
         self.networks = nn.ModuleList(networks)
         self.dim = whole("dim", dim, at_least=2, at_most=MOST)
@@ -51,7 +52,12 @@ class RealNVP(nn.Module):
         return (1 - mask) * self.most * (log_scale / self.most).tanh(), (1 - mask) * shift
 
     def inverse(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The z of x, ``(..., batch, dim)``, and log |det ∂z/∂x|, ``(..., batch)``."""
+        """The z of x, ``(..., batch, dim)``, and log |det ∂z/∂x|, ``(..., batch)``.
+
+        Raises:
+            ValueError: ``x`` is no tensor of points.
+        """
+        x = points(x, self, self.dim)
         log_det = torch.zeros_like(x[..., 0])
         for network, mask in self._layers():
             log_scale, shift = self._scale_and_shift(network, x * mask, mask)
@@ -65,7 +71,7 @@ class RealNVP(nn.Module):
         Raises:
             ValueError: ``x`` is no tensor of points.
         """
-        z, log_det = self.inverse(points(x))
+        z, log_det = self.inverse(x)
         return log_normal(z) + log_det
 
     def loss(self, x: Tensor, generator: Generator | None = None) -> Tensor:
@@ -73,8 +79,12 @@ class RealNVP(nn.Module):
         return -self.log_prob(x)
 
     def sample(self, shape: Sequence[int], generator: Generator | None = None) -> Tensor:
-        """Draw z, and undo the layers from the last to the first; ``(*shape, dim)``."""
-        x = normal((*shape, self.dim), generator, next(self.parameters()))
+        """Draw z, and undo the layers from the last to the first; ``(*shape, dim)``.
+
+        Raises:
+            ValueError: ``shape`` is no sequence of whole numbers.
+        """
+        x = normal((*sizes("shape", shape), self.dim), generator, next(self.parameters()))
         for network, mask in reversed(self._layers()):
             log_scale, shift = self._scale_and_shift(network, x * mask, mask)
             x = (x - shift) * (-log_scale).exp()

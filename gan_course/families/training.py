@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Generator, Tensor, nn
 
-from gan_course.arguments import function, number, whole
+from gan_course.arguments import function, number, shown, whole
 from gan_course.distributions import Source
 from gan_course.families.arithmetic import MOST
 
@@ -51,10 +51,14 @@ def fit(
         A copy of the model with the averaged weights.
 
     Raises:
-        ValueError: a number is out of range, or the model has no ``loss``.
+        ValueError: a number is out of range, the model has no ``loss``, or the source cannot
+            be drawn from.
     """
     function("model.loss", getattr(model, "loss", None))
-    steps, batch = whole("steps", steps, at_least=1), whole("batch", batch, at_least=1)
+    if not hasattr(source, "sample"):
+        raise ValueError(f"source = {shown(source)}: must have a sample(shape, generator)")
+    steps = whole("steps", steps, at_least=1, at_most=10**9)
+    batch = whole("batch", batch, at_least=1, at_most=MOST)
     runs = whole("runs", runs, at_least=0, at_most=MOST)
     rate, averaging = (
         number("rate", rate, above=0),

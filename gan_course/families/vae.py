@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor, nn
 
-from gan_course.arguments import function, number, whole
+from gan_course.arguments import flag, function, number, sizes, whole
 from gan_course.families.arithmetic import MOST, like_normal, log_normal, normal, points
 
 
@@ -49,11 +49,20 @@ class VAE(nn.Module):
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log standard deviation of q(z|x), each ``(..., batch, latent)``."""
-        mean, log_std = self.encoder(points(x)).chunk(2, dim=-1)
+        mean, log_std = self.encoder(points(x, self.encoder)).chunk(2, dim=-1)
         return mean, log_std
 
     def log_joint(self, x: Tensor, z: Tensor) -> Tensor:
-        """Log p(x, z) = log p(x|z) + log p(z), shape ``(..., batch)``."""
+        """Log p(x, z) = log p(x|z) + log p(z), shape ``(..., batch)``.
+
+        Raises:
+            ValueError: ``x`` or ``z`` is no tensor of points, or they are not equally many.
+        """
+        x, z = points(x, self.decoder), points(z, self.decoder, self.latent, "z")
+        if x.shape[:-1] != z.shape[:-1]:
+            raise ValueError(
+                f"z has shape {tuple(z.shape)}: expected {(*x.shape[:-1], self.latent)}, as x"
+            )
         return log_normal(x, self.decoder(z), self.log_std) + log_normal(z)
 
     def elbo(self, x: Tensor, generator: Generator | None = None) -> Tensor:
@@ -69,6 +78,7 @@ class VAE(nn.Module):
         Raises:
             ValueError: ``x`` is no tensor of points.
         """
+        x = points(x, self.encoder)
         mean, log_std = self.posterior(x)
         z = mean + log_std.exp() * like_normal(mean, generator)
         kl = ((mean.square() + (2 * log_std).exp() - 1) / 2 - log_std).sum(dim=-1)
@@ -87,6 +97,7 @@ class VAE(nn.Module):
             ValueError: ``x`` is no tensor of points, or ``draws`` is below 1.
         """
         draws = whole("draws", draws, at_least=1, at_most=MOST)
+        x = points(x, self.encoder)
         mean, log_std = self.posterior(x)
         weights = []
         for _ in range(draws):
@@ -97,7 +108,12 @@ class VAE(nn.Module):
     def sample(
         self, shape: Sequence[int], generator: Generator | None = None, *, noise: bool = True
     ) -> Tensor:
-        """Draw x, shape ``(*shape, dim)``; without ``noise`` the mean of p(x|z) alone."""
-        z = normal((*shape, self.latent), generator, self.log_std)
+        """Draw x, shape ``(*shape, dim)``; without ``noise`` the mean of p(x|z) alone.
+
+        Raises:
+            ValueError: ``shape`` is no sequence of whole numbers.
+        """
+        z = normal((*sizes("shape", shape), self.latent), generator, self.log_std)
+        noise = flag("noise", noise)
         mean: Tensor = self.decoder(z)
         return mean + self.log_std.exp() * like_normal(mean, generator) if noise else mean

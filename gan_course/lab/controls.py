@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gan_course.arguments import number, shown, whole
 from gan_course.distributions import TARGETS, GaussianMixture, ring
 from gan_course.losses import LOSSES
 from gan_course.penalties import PENALTIES
@@ -54,19 +55,20 @@ class Control:
     fresh: bool = False
     labels: Sequence[str] = ()
 
-    def check(self, value: Any) -> None:
-        """Raise a ``ValueError`` that names the control unless ``value`` is within its range."""
-        if value in self.options and not isinstance(value, bool):  # True is 1, and no number
-            return
-        if self.menu:
-            raise ValueError(f"{self.name} = {value!r}: choose one of {list(self.options)}")
-        whole = isinstance(self.options[0], int)
-        if type(value) is not int and (whole or not isinstance(value, float)):
-            kind = "a whole number" if whole else "a number"
-            raise ValueError(f"{self.name} = {value!r}: must be {kind}")
-        low, high = min(self.options), max(self.options)
-        if not low <= value <= high:
-            raise ValueError(f"{self.name} = {value!r}: must be from {low} to {high}")
+    def read(self, value: Any) -> Any:
+        """The value as it is kept: an entry of the menu, or a plain number of the range.
+
+        Raises:
+            ValueError: it is not allowed; the message names the control.
+        """
+        if not self.menu:
+            kind = whole if isinstance(self.options[0], int) else number
+            return kind(self.name, value, at_least=min(self.options), at_most=max(self.options))
+        plain = value.item() if isinstance(value, np.generic) else value
+        for option in self.options:
+            if type(plain) is type(option) and plain == option:  # True is 1, and no entry
+                return option
+        raise ValueError(f"{self.name} = {shown(value)}: choose one of {list(self.options)}")
 
 
 def _powers(low: int, high: int, parts: int) -> list[float]:
@@ -286,17 +288,20 @@ def offered(
     if runs == 1:
         del controls["along"]
     for argument, given in (("controls", names), ("losses", losses)):
-        if isinstance(given, str):
-            raise ValueError(f"{argument} = {given!r}: must be a list of names: [{given!r}]")
-    for name in names or ():
-        if name not in controls:
-            raise ValueError(f"controls: {name!r} is not one of {list(controls)}")
+        if given is not None:
+            _check_names(argument, given)
+    for name in () if names is None else names:
+        if not isinstance(name, str) or name not in controls:
+            raise ValueError(f"controls: {shown(name)} is not one of {list(controls)}")
     controls["data"] = replace(controls["data"], options=targets)
     if losses is not None:
-        if not losses:
+        if not len(losses):
             raise ValueError(f"losses = {losses!r}: must name one at least of {list(LOSSES)}")
         for loss in losses:
-            controls["loss"].check(loss)
+            try:
+                controls["loss"].read(loss)
+            except ValueError as error:
+                raise ValueError(f"losses: {error}") from None
         controls["loss"] = replace(controls["loss"], options=losses, default=losses[0])
     return controls
 
@@ -316,12 +321,16 @@ def described(control: Control) -> dict[str, Any]:
 
 def check_changes(
     changes: Mapping[str, Any], values: Mapping[str, Any], controls: Mapping[str, Control]
-) -> None:
-    """Raise a ``ValueError`` that names the first of ``changes`` to ``values`` not allowed."""
+) -> dict[str, Any]:
+    """``changes`` to ``values`` in the form that is kept, see :meth:`Control.read`.
+
+    Raises:
+        ValueError: one is not allowed; the message names the first of them.
+    """
     for name, value in changes.items():
         if name not in controls:
-            raise ValueError(f"{name} = {value!r}: choose one of {list(controls)}")
-        controls[name].check(value)
+            raise ValueError(f"{name} = {shown(value)}: choose one of {list(controls)}")
+    changes = {name: controls[name].read(value) for name, value in changes.items()}
     along = changes.get("along", values.get("along"))
     if along != SEED and along in changes:
         raise ValueError(
@@ -331,15 +340,23 @@ def check_changes(
     packing, batch = ({**values, **changes}[name] for name in ("packing", "batch"))
     if batch % packing:
         raise ValueError(f"packing = {packing!r}: must divide the batch of {batch} samples")
+    return changes
 
 
 def check_layers(layers: Collection[str]) -> None:
     """Raise a ``ValueError`` that names the first of ``layers`` that there is not."""
-    if isinstance(layers, str):
-        raise ValueError(f"layers = {layers!r}: must be a list of names: [{layers!r}]")
+    _check_names("layers", layers)
     for layer in layers:
-        if layer not in LAYERS:
-            raise ValueError(f"layers: {layer!r} is not one of {list(LAYERS)}")
+        if not isinstance(layer, str) or layer not in LAYERS:
+            raise ValueError(f"layers: {shown(layer)} is not one of {list(LAYERS)}")
+
+
+def _check_names(argument: str, given: object) -> None:
+    """Several names, and not one."""
+    if isinstance(given, str):
+        raise ValueError(f"{argument} = {given!r}: must be a list of names: [{given!r}]")
+    if not isinstance(given, Collection):
+        raise ValueError(f"{argument} = {shown(given)}: must be a list of names")
 
 
 def advice(values: Mapping[str, Any], dimension: int) -> str:

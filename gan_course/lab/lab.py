@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 import gan_course.cells
+from gan_course.arguments import one_of, shown, whole
 from gan_course.distributions import PRIORS
 from gan_course.lab.controls import (
     LAYERS,
@@ -91,19 +92,17 @@ class Lab:
         device: str = "cpu",
         **values: Any,
     ) -> None:
-        if type(runs) is not int or not 1 <= runs <= MOST_RUNS:
-            raise ValueError(f"runs = {runs!r}: must be from 1 to {MOST_RUNS}")
-        self.runs, self.device, self.run_shown = runs, device, 0
+        self.runs = whole("runs", runs, at_least=1, at_most=MOST_RUNS)
+        self.device, self.run_shown = device, 0
         self.targets: dict[str, Target] = {name: make() for name, make in TARGET_MENU.items()}
         if not isinstance(data, str):
             self.targets[GIVEN] = checked_target("data", data)
-        self.controls = offered(controls, losses, list(self.targets), runs)
+        self.controls = offered(controls, losses, list(self.targets), self.runs)
         self.values = {name: control.default for name, control in self.controls.items()}
         check_layers(layers)
         self.layers = tuple(layers)
         values["data"] = data if isinstance(data, str) else GIVEN
-        check_changes(values, self.values, self.controls)
-        self.values |= values
+        self.values |= check_changes(values, self.values, self.controls)
         self.view = View(self._page(controls), self.receive)
         self.driver = Driver(self._step, self._draw, math.inf, self.view.ready, self.view.fail)
         self.note = {"kind": "", "text": ""}
@@ -139,7 +138,7 @@ class Lab:
         Raises:
             ValueError: there is no such control, or the value is not allowed.
         """
-        check_changes(changes, self.values, self.controls)
+        changes = check_changes(changes, self.values, self.controls)
         self.driver.post(partial(self._change, changes))
 
     def do(self, action: str) -> None:
@@ -148,9 +147,7 @@ class Lab:
         Raises:
             ValueError: there is no such button.
         """
-        if action not in self._actions:
-            raise ValueError(f"action = {action!r}: choose one of {list(self._actions)}")
-        self.driver.post(self._actions[action])
+        self.driver.post(self._actions[one_of("action", action, self._actions)])
 
     def show(self, *layers: str) -> None:
         """Choose the layers of the main view: ``lab.show("real", "arrows")``.
@@ -167,8 +164,7 @@ class Lab:
         Raises:
             ValueError: there is no such run.
         """
-        if type(run) is not int or not 0 <= run < self.runs:
-            raise ValueError(f"run = {run!r}: must be from 0 to {self.runs - 1}")
+        run = whole("run", run, at_least=0, at_most=self.runs - 1)
         self.driver.post(partial(setattr, self, "run_shown", run))
 
     def draw_data(self, points: Sequence[Sequence[float]]) -> None:
@@ -180,8 +176,12 @@ class Lab:
         self.driver.post(partial(self._use_drawing, target_of(points)))
 
     def run(self, steps: int) -> Trainer:
-        """Take steps here and now, without a page, and return the trainer."""
-        self.driver.run(steps)
+        """Take steps here and now, without a page, and return the trainer.
+
+        Raises:
+            ValueError: ``steps`` is no whole number, or negative.
+        """
+        self.driver.run(whole("steps", steps, at_least=0))
         return self.trainer
 
     def record(
@@ -206,8 +206,11 @@ class Lab:
             ValueError: ``steps`` or ``every`` is below 1, ``path`` is no HTML file, or a change
                 is not allowed, needs new networks or falls between two pictures.
         """
+        if not isinstance(path, str | Path):
+            raise ValueError(f"path = {shown(path)}: must be a path that ends in .html")
         path = Path(path)
-        check(self, path, steps, every, changes or {})
+        steps, every = whole("steps", steps, at_least=1), whole("every", every, at_least=1)
+        check(self, path, steps, every, {} if changes is None else changes)
         write(path, record(self, steps, every, changes or {}), f"GAN: {self.values['data']}")
         return path
 

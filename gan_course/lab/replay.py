@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gan_course.arguments import shown, whole
 from gan_course.lab import front
 from gan_course.lab.controls import check_changes
 from gan_course.lab.frames import pack, pack_small
@@ -60,12 +61,16 @@ def check(
     lab: Lab, path: Path, steps: int, every: int, changes: Mapping[int, Mapping[str, Any]]
 ) -> None:
     """Raise a ``ValueError`` that says why ``lab`` can't be recorded so, if it can't."""
-    for name, value in (("steps", steps), ("every", every)):
-        if value < 1:
-            raise ValueError(f"{name} = {value!r}: must be at least 1")
     if path.suffix != ".html":
         raise ValueError(f"path = {str(path)!r}: must end in .html")
-    for step, change in changes.items():
+    if not isinstance(changes, Mapping):
+        raise ValueError(
+            f"changes = {shown(changes)}: must be a dictionary, as {{300: {{'k': 5}}}}"
+        )
+    for at, change in changes.items():
+        if not isinstance(change, Mapping):
+            raise ValueError(f"changes: {shown(change)} at {shown(at)}: must be a dictionary")
+        step = whole("changes: step", at)
         check_changes(change, lab.values, lab.controls)
         fresh = [name for name in change if lab.controls[name].fresh]
         if fresh:

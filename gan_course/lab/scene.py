@@ -58,7 +58,7 @@ def target_of(points: Sequence[Sequence[float]]) -> GaussianMixture:
     """
     try:
         place = torch.as_tensor(points, dtype=torch.float32)
-    except (TypeError, ValueError) as error:  # rows of several lengths, words
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:  # several lengths, words
         raise ValueError(f"points: expected two numbers for each ({error})") from None
     if place.dim() != 2 or place.shape[1] != 2 or not bool(place.isfinite().all()):
         raise ValueError(f"points have shape {tuple(place.shape)}: expected (points, 2), finite")

@@ -353,14 +353,18 @@ def line_masses(generator: Callable[[Tensor], Tensor], edges: ArrayLike) -> Tens
         ValueError: the edges do not increase, or the generator returns no finite numbers.
     """
     function("generator", generator)
-    ends = np.asarray(edges, dtype=np.float64)
+    ends = tensor("edges", edges, "(cells + 1,)", finite=False, dtype=torch.float64).numpy()
     if ends.ndim != 1 or len(ends) < 2 or not (np.diff(ends) > 0).all():
         raise ValueError(f"edges = {shown(edges)}: must be numbers that increase, at least two")
     z = torch.linspace(-6, 6, 4_001)
     runs = getattr(generator, "runs", 1)
     with torch.no_grad():
         images = generator(z.expand(runs, -1).unsqueeze(-1))
-    if images.shape[1:] != (4_001, 1) or not bool(images.isfinite().all()):
+    if (
+        not isinstance(images, Tensor)
+        or images.shape[1:] != (4_001, 1)
+        or not bool(images.isfinite().all())
+    ):
         raise ValueError(
             f"generator returned shape {tuple(images.shape)}: "
             f"must be finite numbers, ({runs}, 4001, 1)"
@@ -393,12 +397,16 @@ def js_of_masses(p: Tensor, q: Tensor) -> Tensor:
         q: the same.
 
     Raises:
-        ValueError: a mass is negative, or some law's masses do not add up to 1.
+        ValueError: a mass is negative, some law's masses do not add up to 1, or the laws have
+            not the same cells.
     """
+    p = tensor("p", p, "(cells, ...)", least=1, dtype=torch.float64)
+    q = tensor("q", q, "(cells, ...)", least=1, dtype=torch.float64)
+    if p.shape[-1] != q.shape[-1]:
+        raise ValueError(f"q has {q.shape[-1]} cells: expected {p.shape[-1]}, as p")
     for name, law in {"p": p, "q": q}.items():
         if bool((law < 0).any()) or not bool((law.sum(dim=-1) - 1).abs().max() < 1e-3):
             raise ValueError(f"{name} has masses that are no law: must be ≥ 0 and add up to 1")
-    p, q = p.double(), q.double()
     middle = (p + q) / 2 + 1e-300
     return (torch.xlogy(p, p / middle) + torch.xlogy(q, q / middle)).sum(dim=-1) / 2
 

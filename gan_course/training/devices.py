@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gan_course.arguments import shown
+
 
 def pick_device(name: str | torch.device = "auto") -> torch.device:
     """Turn a device's name into a device that works.
@@ -24,6 +26,8 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
     Raises:
         ValueError: the named device cannot be used; the message says why.
     """
+    if not isinstance(name, str | torch.device):
+        raise ValueError(f"device = {shown(name)}: must be a device's name")
     if name == "auto":
         return _automatic_device()
     try:

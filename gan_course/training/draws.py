@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader
 
-from gan_course.arguments import shown
+from gan_course.arguments import shown, whole
 from gan_course.distributions import Empirical, Labelled, LabelledSource, Source
 from gan_course.penalties import mixing_weights
 from gan_course.training.ranks import ALONE, Ranks
@@ -138,11 +138,25 @@ def pack(x: Tensor, packing: int) -> Tensor:
     Returns:
         ``(runs, batch / packing, packing × features, ...)``; images are packed as channels.
         Of labels, ``(runs, batch / packing, packing)``.
+
+    Raises:
+        ValueError: ``x`` has no runs and batch, or ``packing`` does not divide its batch.
     """
+    if not torch.compiler.is_compiling():
+        packing = _divisor(packing, x)
     if packing == 1:
         return x
     features = x.shape[2] if x.dim() > 2 else 1
     return x.reshape(x.shape[0], -1, packing * features, *x.shape[3:])
+
+
+def _divisor(packing: object, x: object) -> int:
+    if not isinstance(x, Tensor) or x.dim() < 2:
+        raise ValueError(f"x = {shown(x)}: must be a tensor, (runs, batch, ...)")
+    divisor = whole("packing", packing, at_least=1)
+    if x.shape[1] % divisor:
+        raise ValueError(f"packing = {divisor}: must divide the {x.shape[1]} samples of x")
+    return divisor
 
 
 def has_labels(source: AnySource) -> bool:

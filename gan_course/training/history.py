@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from gan_course.arguments import one_of
+from gan_course.arguments import mapping, one_of, shown, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,6 +96,9 @@ class History:
     Attributes:
         first: number of steps taken before this history began.
 
+    Raises:
+        ValueError: ``first`` is no whole number, or negative.
+
     Example:
         >>> history = History(first=100)
         >>> history.extend(torch.zeros(3, len(Record._fields), 2))  # three steps of two runs
@@ -104,7 +107,7 @@ class History:
     """
 
     def __init__(self, first: int = 0) -> None:
-        self.first = first
+        self.first = whole("first", first, at_least=0)
         self._joined: list[Tensor] = []
         self._fresh: list[Tensor] = []
         self._steps = 0
@@ -113,7 +116,15 @@ class History:
         return self._steps
 
     def extend(self, records: Tensor) -> None:
-        """Add steps as the trainer measures them, shape ``(steps, quantities, runs)``."""
+        """Add steps as the trainer measures them, shape ``(steps, quantities, runs)``.
+
+        Raises:
+            ValueError: they are of another shape.
+        """
+        fits = isinstance(records, Tensor) and records.dim() == 3
+        if not fits or records.shape[1] != len(Record._fields):
+            expected = f"(steps, {len(Record._fields)}, runs)"
+            raise ValueError(f"records = {shown(records)}: must be a tensor, {expected}")
         if steps := records.shape[0]:
             self._fresh.append(records)
             self._steps += steps
@@ -178,7 +189,11 @@ def symptom(measures: Mapping[str, float]) -> str:
             probability; ``outside``, the share of samples that are far from all data;
             ``frozen``, the share of steps after the training stopped; and the losses and norms
             of gradients of a :class:`Record`.
+
+    Raises:
+        ValueError: ``measures`` is no dictionary.
     """
+    mapping("measures", measures)
     if measures.get("frozen", 0) > 0.5:
         return (
             "The training stopped: a loss or its gradient was not finite. "

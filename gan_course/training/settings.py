@@ -183,7 +183,12 @@ class Linear:
             raise ValueError(f"begin = {self.begin!r}, end = {self.end!r}: 0 ≤ begin < end")
 
     def __call__(self, step: int) -> float:
-        """The value at a step."""
+        """The value at a step.
+
+        Raises:
+            ValueError: ``step`` is no number.
+        """
+        step = step if type(step) is int else number("step", step)
         share = min(max((step - self.begin) / (self.end - self.begin), 0.0), 1.0)
         return self.start + share * (self.stop - self.start)
 
@@ -253,7 +258,7 @@ def rate(name: str, value: object) -> Rate:
     Raises:
         ValueError: it is negative, not finite, or no number.
     """
-    if isinstance(value, Sequence | np.ndarray | Tensor) and not isinstance(value, str):
+    if isinstance(value, Sequence | np.ndarray | Tensor) and not isinstance(value, str | bytes):
         one = isinstance(value, np.ndarray | Tensor) and math.prod(value.shape) == 1
         if not one:
             return tuple(
@@ -263,7 +268,8 @@ def rate(name: str, value: object) -> Rate:
 
 
 def _betas(name: str, value: object) -> tuple[float, float]:
-    pair = list(value) if isinstance(value, Sequence | np.ndarray | Tensor) else []
+    tensors = isinstance(value, np.ndarray | Tensor) and value.ndim == 1
+    pair = list(value) if tensors or isinstance(value, Sequence) else []  # type: ignore[call-overload]
     if len(pair) != 2:
         raise ValueError(f"{name} = {shown(value)}: two numbers, each at least 0 and below 1")
     return _decay(f"{name}[0]", pair[0]), _decay(f"{name}[1]", pair[1])

@@ -12,7 +12,7 @@ from gan_course.networks import mixes_samples
 from gan_course.training.draws import AnySource, Batch, has_labels
 from gan_course.training.ranks import Ranks
 from gan_course.training.settings import Settings
-from gan_course.training.state import Player, State
+from gan_course.training.state import Player, State, Weights
 from gan_course.training.step import Step
 
 #: What turns a logit into something else, at the end of D.
@@ -95,6 +95,8 @@ def examine(step: Step, data: AnySource, prior_shape: torch.Size) -> None:
         # A copy, and a generator of its own: the training's draws begin where they would.
         random = Generator(weights.device).manual_seed(0)
         label = data.sample((state.runs, samples), random)[1]
+        for player in state.players:
+            refuse_unknown_labels(player, getattr(data, "labels", label))
     with _standing_still(G), _standing_still(D):
         with torch.no_grad(), _named(G, "noise", noise, label):
             fake = G(noise, label)
@@ -106,6 +108,26 @@ def examine(step: Step, data: AnySource, prior_shape: torch.Size) -> None:
         real, _ = step.shown(Batch(noise, fake, label))
         label = step.packed_label(Batch(noise, fake, label))
         _examine_discriminator(step, real.detach().requires_grad_(), label)
+
+
+def refuse_unknown_labels(player: Weights, label: Tensor) -> None:
+    """Labels must be of the classes that a network knows, where it says by ``classes`` how many.
+
+    Inside of an ensemble nobody can look at them: one too many would be no class at all.
+
+    Raises:
+        ValueError: one is negative or too large.
+    """
+    known = [getattr(module, "classes", None) for module in player.network.modules()]
+    counts = [count for count in known if type(count) is int]
+    if not player.labels or not counts or not label.numel():
+        return
+    low, high = (int(end) for end in label.aminmax())
+    if low < 0 or high >= min(counts):
+        raise ValueError(
+            f"label = {low if low < 0 else high}: must be from 0 to {min(counts) - 1}, the classes "
+            f"that the {player.name} knows"
+        )
 
 
 def _examine_discriminator(step: Step, x: Tensor, label: Tensor | None) -> None:

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 import gan_course.checkpoints
-from gan_course.arguments import one_of, whole
+from gan_course.arguments import file, function, mapping, one_of, shown, tensor, whole
 from gan_course.distributions import normal
 from gan_course.training.devices import enough_memory, pick_device
 from gan_course.training.draws import AnySource, Batch, Draws, Turn, as_source, has_labels
@@ -35,6 +35,7 @@ from gan_course.training.setups import (
     draws_by_itself,
     examine,
     examine_settings,
+    refuse_unknown_labels,
     refuse_wrappers,
     standing_still,
 )
@@ -116,13 +117,13 @@ class Trainer:
         self.random = Generator(self.device).manual_seed(self.seed)
         self._draws = Draws(
             as_source(data).to(self.device),
-            (normal(2) if prior is None else prior).to(self.device),
+            _source("prior", normal(2) if prior is None else prior).to(self.device),
             self.runs,
             self.random,
             self.state.generator.weights.dtype,
             ranks=sharing,
         )
-        self._settings = settings or Settings()
+        self._settings = _settings(Settings() if settings is None else settings)
         examine_settings(self.state, self._settings, sharing)
         self._whole = Step(self.state, self._settings, sharing)
         examine(self._whole, self.data, self.prior.event_shape)
@@ -153,7 +154,7 @@ class Trainer:
 
     @settings.setter
     def settings(self, settings: Settings) -> None:
-        examine_settings(self.state, settings, self._draws.ranks)
+        examine_settings(self.state, _settings(settings), self._draws.ranks)
         if settings.packing != self._settings.packing:
             examine(Step(self.state, settings), self.data, self.prior.event_shape)
         self._use(settings)
@@ -206,7 +207,7 @@ class Trainer:
 
     @prior.setter
     def prior(self, prior: Source) -> None:
-        self._draws.prior = prior.to(self.device)
+        self._draws.prior = _source("prior", prior).to(self.device)
 
     @property
     def frozen(self) -> Tensor:
@@ -413,6 +414,13 @@ class Trainer:
             KeyboardInterrupt: a second interrupt came before the first was heard.
         """
         steps, every = whole("steps", steps, at_least=0), whole("every", every, at_least=1)
+        schedule = {} if schedule is None else mapping("schedule", schedule)
+        if callback is not None:
+            function("callback", callback)
+        for name, value in schedule.items():
+            function(f"schedule[{name!r}]", value)
+        if checkpoint is not None:
+            checkpoint = file("checkpoint", checkpoint)
         self._begin()
         if checkpoint is not None:
             if resume:
@@ -426,7 +434,7 @@ class Trainer:
             while len(history) < steps and not self.ranks.any(came() > 0):
                 together = self._together()
                 now = min(1 if callback else together, steps - len(history))
-                each = self._scheduled(schedule or {}, now)
+                each = self._scheduled(schedule, now)
                 try:
                     # A program is made for so many steps; those left over run as they are.
                     self._advance(each, history, eager=len(each) != together)
@@ -498,8 +506,11 @@ class Trainer:
         elif label is not None:
             if not weights.labels:
                 raise ValueError("label was given, but the generator takes none")
+            if not isinstance(label, Tensor):
+                raise ValueError(f"label = {shown(label)}: must be a tensor, ({samples},)")
             if label.shape != (samples,):
                 raise ValueError(f"label has shape {tuple(label.shape)}: expected ({samples},)")
+            refuse_unknown_labels(weights, label)
             label = label.to(self.device).expand(self.runs, samples)
         with standing_still(weights.network):
             return weights(noise, label)
@@ -512,8 +523,13 @@ class Trainer:
         :attr:`gan_course.losses.Loss.belief`. Like :meth:`sample`, it leaves the training
         untouched. With ``settings.packing``, a sample is a pack, see :func:`pack`.
         """
-        x = x.to(self.device, self._draws.dtype)
+        x = tensor("x", x, "(batch, features, ...)", finite=False).to(
+            self.device, self._draws.dtype
+        )
         if label is not None:
+            if not isinstance(label, Tensor) or label.shape != x.shape[:1]:
+                raise ValueError(f"label = {shown(label)}: must be a tensor, ({len(x)},)")
+            refuse_unknown_labels(self.state.discriminator, label)
             label = label.to(self.device).expand(self.runs, *label.shape)
         with standing_still(self.discriminator):
             logits = self.logits(x.expand(self.runs, *x.shape), label)
@@ -597,3 +613,15 @@ class Trainer:
         # A copy's weights are no views of anything: it is made anew, and told where it was.
         self.__init__(*state["arguments"], **state["options"])  # type: ignore[misc]
         self.load_state_dict(state["saved"])
+
+
+def _source(name: str, value: Any) -> Source:
+    if not (hasattr(value, "sample") and hasattr(value, "event_shape")):
+        raise ValueError(f"{name} = {shown(value)}: must be a source, such as normal(2)")
+    return value  # type: ignore[no-any-return]
+
+
+def _settings(value: object) -> Settings:
+    if not isinstance(value, Settings):
+        raise ValueError(f"settings = {shown(value)}: must be Settings(…)")
+    return value
