@@ -134,8 +134,9 @@ class Normalised(nn.Module):
             whole("depth", depth, at_least=1, at_most=1000),
         )
         self.classes = classes
+        self.inputs = whole("inputs", inputs, at_least=1, at_most=_MOST)
         sizes = [
-            whole("inputs", inputs, at_least=1, at_most=_MOST),
+            self.inputs,
             *[whole("width", width, at_least=1, at_most=_MOST)] * depth,
         ]
         self.layers = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in pairwise(sizes))
@@ -148,7 +149,7 @@ class Normalised(nn.Module):
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
         """Noise ``(batch, inputs)`` and labels ``(batch,)`` to ``(batch, outputs)``."""
         _check_label(label, self.classes)
-        x = _features(x, self.layers[0].in_features, label)
+        x = _features(x, self.inputs, label)
         parts = zip(self.layers, self.norms, self.gains, self.biases, strict=True)
         for layer, norm, gain, bias in parts:
             x = self.bend(norm(layer(x)) * gain[label] + bias[label])
@@ -186,7 +187,7 @@ class Projection(nn.Module):
             whole("classes", classes, at_least=1, at_most=_MOST),
             whole("depth", depth, at_least=1, at_most=1000),
         )
-        self.classes = classes
+        self.classes, self.inputs = classes, whole("inputs", inputs, at_least=1, at_most=_MOST)
         *body, head = mlp(inputs, 1, width=width, depth=depth, activation=activation)
         self.phi, self.psi = nn.Sequential(*body), head
         self.v = nn.Parameter(torch.randn(classes, width) / width**0.5)
@@ -194,7 +195,7 @@ class Projection(nn.Module):
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
         """Samples ``(batch, inputs)`` and labels ``(batch,)`` to logits ``(batch, 1)``."""
         _check_label(label, self.classes)
-        x = _features(x, self.phi[0].in_features, label)
+        x = _features(x, self.inputs, label)
         phi = self.phi(x)
         result: Tensor = self.psi(phi) + (phi * self.v[label]).sum(dim=-1, keepdim=True)
         return result

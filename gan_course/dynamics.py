@@ -45,7 +45,8 @@ def bilinear(state: Tensor) -> Tensor:
     Raises:
         ValueError: ``state`` is no tensor ``(..., 2)``.
     """
-    if not isinstance(state, Tensor) or not state.dim() or state.shape[-1] != 2:
+    numbers = isinstance(state, Tensor) and state.dtype != torch.bool
+    if not numbers or not state.dim() or state.shape[-1] != 2:
         raise ValueError(f"state = {shown(state)}: must be a tensor, (..., 2)")
     x, y = state.unbind(-1)
     return torch.stack([-y, x], dim=-1)

@@ -97,7 +97,9 @@ def grade(
     for name, value in (("jobs", jobs), ("limit", limit), ("setup_limit", setup_limit)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
             raise ValueError(f"{name} = {value!r}: it has to be positive")
-    if isinstance(paths, str) or not all(isinstance(path, Path) for path in paths):
+    given: object = paths
+    is_list = isinstance(given, Sequence) and not isinstance(given, str)
+    if not is_list or not all(isinstance(path, Path) for path in paths):
         raise ValueError(f"paths = {paths!r}: must be a list of pathlib.Path")
 
     def one(path: Path) -> list[Result]:

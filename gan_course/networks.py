@@ -337,6 +337,9 @@ class MinibatchStd(nn.Module):
 
     One feature is added to every sample: the standard deviation of each feature over the
     batch, averaged over the features.
+
+    Raises:
+        ValueError: by its forward, if ``x`` is of another shape, or no floats.
     """
 
     mixes_samples = True

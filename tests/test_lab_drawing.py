@@ -28,6 +28,7 @@ from lab_page import (
 )
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, expect
+from tools import ROOT
 
 from gan_course.lab import front
 from gan_course.lab.controls import LAYERS
@@ -762,6 +763,22 @@ def test_what_a_part_is_for_is_said_by_tooltip_by_help_and_to_a_screen_reader(la
     canvases = lab.page.locator(".gan-curves canvas")
     spoken = canvases.evaluate_all("all => all.map(canvas => canvas.ariaLabel)")
     assert spoken == list(PANELS)
+
+
+def test_help_leads_to_the_chapter_of_the_control(
+    page: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT / "notebooks")
+    lab = page.mount()
+    lab.show()
+    for name in ("k", "packing"):
+        lab.control(name).focus()
+        link = lab.page.locator(".gan-help a")
+        chapter = controls(1)[name].chapter
+        assert link.inner_text() == f"Chapter {chapter}."
+        (notebook,) = (ROOT / "notebooks").glob(f"{chapter}_*.ipynb")
+        assert link.get_attribute("href") == notebook.name
+        assert (link.get_attribute("target"), link.get_attribute("rel")) == ("_blank", "noopener")
 
 
 def test_a_number_is_rounded_and_has_the_ends_of_its_range(lab: Stage) -> None:

@@ -126,7 +126,10 @@ def sizes(build: Callable[..., nn.Module], **given: Any) -> Asked:
 
 def trainer(**given: Any) -> Trainer:
     """A small training, with one argument changed."""
-    players = {"generator": networks.mlp(2, 2, width=4), "discriminator": networks.mlp(2, 1)}
+    players = {
+        "generator": networks.mlp(2, 2, width=4),
+        "discriminator": networks.mlp(2, 1, width=4),
+    }
     return Trainer(**{**players, "data": RING, "device": "cpu", **given})
 
 

@@ -45,7 +45,8 @@ def beside(name: str, value: object, x: Tensor) -> Tensor:
     found = tensor(name, value, "(batch, 1, ...)", finite=False, dtype=x.dtype)
     if found.shape != (*x.shape[:-1], 1):
         raise ValueError(
-            f"{name} has shape {tuple(found.shape)}: expected {(*x.shape[:-1], 1)}, one for each x"
+            f"{name} has shape {tuple(found.shape)}: expected {(*x.shape[:-1], 1)}, "
+            "that of x but for one number each"
         )
     return found
 

@@ -109,6 +109,9 @@ class MixtureHead:
 
     Args:
         components: how many; each takes 3 of the network's outputs.
+
+    Raises:
+        ValueError: it is no whole number above zero.
     """
 
     def __init__(self, components: int) -> None:
@@ -145,6 +148,9 @@ class ValueHead:
 
     Args:
         values: how many; each takes one of the network's outputs.
+
+    Raises:
+        ValueError: it is no whole number above one.
     """
 
     def __init__(self, values: int) -> None:

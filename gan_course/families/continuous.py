@@ -131,6 +131,9 @@ class FlowMatching(nn.Module):
         network: x_t and t beside it to the velocity, ``dim + 1`` to ``dim`` numbers.
         dim: coordinates of a sample.
 
+    Raises:
+        ValueError: ``dim`` is no whole number above zero, or the network no function.
+
     Example:
         >>> from gan_course.networks import mlp
         >>> FlowMatching(mlp(3, 2), dim=2).sample((7,), steps=5).shape

@@ -48,8 +48,18 @@ class VAE(nn.Module):
         self.log_std = nn.Parameter(start if runs is None else start.repeat(runs, 1, 1))
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log standard deviation of q(z|x), each ``(..., batch, latent)``."""
-        mean, log_std = self.encoder(points(x, self.encoder)).chunk(2, dim=-1)
+        """Mean and log standard deviation of q(z|x), each ``(..., batch, latent)``.
+
+        Raises:
+            ValueError: ``x`` is no tensor of points that the encoder takes.
+        """
+        x = points(x, self.encoder)
+        try:
+            mean, log_std = self.encoder(x).chunk(2, dim=-1)
+        except RuntimeError as error:
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}, which the encoder does not take: {error}"
+            ) from error
         return mean, log_std
 
     def log_joint(self, x: Tensor, z: Tensor) -> Tensor:
@@ -63,7 +73,10 @@ class VAE(nn.Module):
             raise ValueError(
                 f"z has shape {tuple(z.shape)}: expected {(*x.shape[:-1], self.latent)}, as x"
             )
-        return log_normal(x, self.decoder(z), self.log_std) + log_normal(z)
+        mean = self.decoder(z)
+        if mean.shape != x.shape:
+            raise ValueError(f"x has shape {tuple(x.shape)}: expected {tuple(mean.shape)}")
+        return log_normal(x, mean, self.log_std) + log_normal(z)
 
     def elbo(self, x: Tensor, generator: Generator | None = None) -> Tensor:
         """The bound, E_q log p(x|z) − KL(q(z|x) ‖ p(z)), from one z for each x (eq. 10).

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 from torch import Generator, Tensor
 
-from gan_course.arguments import function, number, one_of, shown, tensor, whole
+from gan_course.arguments import function, number, one_device, one_of, shown, tensor, whole
 from gan_course.distributions import GaussianMixture, Source
 
 
@@ -402,6 +402,7 @@ def js_of_masses(p: Tensor, q: Tensor) -> Tensor:
     """
     p = tensor("p", p, "(cells, ...)", least=1, dtype=torch.float64)
     q = tensor("q", q, "(cells, ...)", least=1, dtype=torch.float64)
+    one_device(p=p, q=q)
     if p.shape[-1] != q.shape[-1]:
         raise ValueError(f"q has {q.shape[-1]} cells: expected {p.shape[-1]}, as p")
     for name, law in {"p": p, "q": q}.items():

@@ -188,8 +188,8 @@ class Linear:
         Raises:
             ValueError: ``step`` is no number.
         """
-        step = step if type(step) is int else number("step", step)
-        share = min(max((step - self.begin) / (self.end - self.begin), 0.0), 1.0)
+        at = step if type(step) is int else number("step", step)
+        share = min(max((at - self.begin) / (self.end - self.begin), 0.0), 1.0)
         return self.start + share * (self.stop - self.start)
 
 
