@@ -261,6 +261,28 @@ def test_in_slow_motion_what_is_not_spoken_of_fades(lab: Stage) -> None:
     assert lab.page.locator(".gan-piece").is_hidden()
 
 
+#: A layer of slow motion, what belongs to it, and a place and a colour where it is drawn.
+SPOKEN_OF: dict[str, tuple[str, Any, tuple[float, float], Any]] = {
+    "real": ("real", [[2.6, 2.6]], (2.6, 2.6), REAL),
+    "generated": ("fake", [[-0.6, 2.6]], (-0.6, 2.6), FAKE),
+    "manifold": ("thread", [[-0.9, 1.2], [2.9, 1.2]], (0.0, 1.2), MESH),
+    "arrows": ("arrows", [[1.0, -0.6, 1e6, 0.0]], (1.2, -0.6), INK),
+    "optimal": ("optimal", np.full((4, 4), 1.0), (2.6, 0.2), shade(1.0)),
+}
+
+
+@pytest.mark.parametrize("spoken", SPOKEN_OF)
+def test_in_slow_motion_the_layer_that_is_spoken_of_alone_is_strong(
+    lab: Stage, spoken: str
+) -> None:
+    arrays = {name: array for name, array, *_ in SPOKEN_OF.values()}
+    lab.show(picture_head(piece={"text": "Look.", "highlight": [spoken]}), **arrays)
+    canvas = lab.canvas()
+    for layer, (_, _, place, ink) in SPOKEN_OF.items():
+        near = np.abs(canvas.around(*place, 1) - np.array(ink)).max(axis=1).min()
+        assert bool(near < 20) is (layer == spoken), (layer, near)
+
+
 def test_of_two_pictures_at_once_the_newer_is_drawn_and_acknowledged(lab: Stage) -> None:
     lab.show(picture_head(number=1))
     send = """([older, newer, blocks]) => {
@@ -876,6 +898,19 @@ def test_the_facts_are_the_measures(lab: Stage) -> None:
     assert "2.50 on real and −1.25 on generated" in spoken
 
 
+def test_while_it_plays_the_picture_is_described_now_and_then(lab: Stage) -> None:
+    """Not with each picture: a screen reader would speak without end."""
+    clock = "time => { performance.now = () => time; }"
+    spoken = []
+    for number, time in enumerate((10_000, 10_100, 11_400, 11_600), 1):
+        lab.page.evaluate(clock, time)
+        lab.show(picture_head(number=number, step=number, playing=True))
+        label = lab.page.locator("canvas.gan-view").get_attribute("aria-label")
+        spoken.append(int(re.findall(r"step (\d+)", str(label))[0]))
+    lab.page.evaluate("() => { delete performance.now; }")
+    assert spoken == [1, 1, 1, 4]
+
+
 def test_notes_and_readings_are_said_as_text(lab: Stage) -> None:
     note = {"kind": "warning", "text": "<b>Mind</b> this"}
     lab.show(picture_head(note=note, reading={"name": "D", "text": "A score."}))
@@ -931,6 +966,19 @@ def test_what_is_drawn_with_the_keys_is_where_the_cursor_was(lab: Stage) -> None
     view.press("Space")
     view.press("Escape")
     assert len(lab.sent("drawn")) == 1
+
+
+def test_a_drawing_that_was_given_up_is_not_sent_with_the_next(lab: Stage) -> None:
+    lab.show()
+    view = lab.page.locator("canvas.gan-view")
+    lab.button("Draw data").press("Enter")
+    for key in ("Space", "ArrowUp", "Space", "Escape"):
+        view.press(key)
+    lab.button("Draw data").press("Enter")
+    for key in ("Space", "ArrowRight", "Space", "Enter"):
+        view.press(key)
+    (drawn,) = lab.sent("drawn")
+    np.testing.assert_allclose(drawn["points"], [[1.0, 1.0], [1.08, 1.0]], atol=1e-6)
 
 
 def test_a_long_drawing_is_thinned_evenly(lab: Stage) -> None:
