@@ -524,7 +524,7 @@ CHAPTERS = {
                 "[here] * 3, says[index - 1]",
             ),
         },
-        also=("Two judges", "Side by side"),  # bars; the steps of the widget's critics
+        also=("Two judges",),  # bars
     ),
     "09": Chapter(
         {
