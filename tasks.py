@@ -48,6 +48,7 @@ MODULES = {
         "nbval",
         "nbconvert",
         "playwright",
+        "axe_playwright_python",
         "ruff",
         "mypy",
         "yaml",

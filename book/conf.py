@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -12,13 +13,15 @@ from staging import cited_in_chapters, stage  # noqa: E402
 
 project = "The GAN course"
 author = "the GAN course's authors"
+settings = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+repository = settings["tool"]["gan-course"]["repository"]
 html_title = project
 html_theme = "furo"
 html_show_copyright = False
 html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["book.css"]
-html_js_files = ["recordings.js"]
+html_js_files = ["recordings.js", "keyboard.js"]
 html_theme_options = {"navigation_with_keys": True}
 extensions = [
     "myst_nb",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 from types import BuiltinFunctionType
+from typing import Any
 
 from docutils import nodes
 from references import cited, listed
@@ -26,12 +27,10 @@ FRAME = (
 
 def link_chapters(app: Sphinx, page: nodes.document, name: str) -> None:
     """Make a link of each "chapter 06" in the text."""
-    for text in list(page.findall(nodes.Text)):
-        outside = not isinstance(text.parent, nodes.reference | nodes.literal | nodes.title)
-        if outside and not isinstance(text.parent, nodes.raw | nodes.literal_block):
-            pieces = list(_pieces(app, str(text), name))
-            if len(pieces) > 1:
-                text.parent.replace(text, pieces)
+    for text in _plain_texts(page):
+        pieces = list(_pieces(app, str(text), name))
+        if len(pieces) > 1:
+            text.parent.replace(text, pieces)
 
 
 def _pieces(app: Sphinx, text: str, name: str) -> Iterator[nodes.Node]:
@@ -55,7 +54,15 @@ def _plain_texts(part: nodes.Node) -> list[nodes.Text]:
     """The texts in which something may become a link: no links, code, formulas or headings."""
     without = nodes.reference | nodes.literal | nodes.title | nodes.raw | nodes.literal_block
     without |= nodes.math | nodes.math_block | nodes.rubric
-    return [text for text in part.findall(nodes.Text) if not isinstance(text.parent, without)]
+    return [text for text in part.findall(nodes.Text) if not isinstance(_holder(text), without)]
+
+
+def _holder(text: nodes.Node) -> nodes.Node:
+    """What a text stands in: a link to a heading has its words in an element of their own."""
+    holder = text.parent
+    while isinstance(holder, nodes.inline | nodes.emphasis | nodes.strong):
+        holder = holder.parent
+    return holder
 
 
 def _link(
@@ -155,6 +162,31 @@ def term_of(words: str, terms: Collection[str]) -> str:
     return next(way for way in ways if way in terms)
 
 
+def offer_to_run(app: Sphinx, page: nodes.document, name: str) -> None:
+    """Below a chapter's title, the ways to run it."""
+    if name in app.config.chapter_pages.values():
+        line = nodes.paragraph(classes=["run-it"])
+        line += [nodes.Text("Run it: "), nodes.literal("", "make lab"), nodes.Text(", then open ")]
+        line += nodes.literal("", f"{name}.ipynb")
+        for place, uri in launches(app.config.repository, f"{name}.ipynb").items():
+            line += [nodes.Text(" · "), nodes.reference("", place, refuri=uri)]
+        next(iter(page.findall(nodes.title))).parent.insert(1, line)
+
+
+def launches(repository: str, notebook: str) -> dict[str, str]:
+    """Where a notebook of a public repository, ``owner/name`` on GitHub, opens by a click."""
+    if not repository:
+        return {}
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
+        raise ValueError(f"repository = {repository!r}: must be owner/name, or nothing")
+    place = f"{repository}/blob/main/{notebook}"
+    return {
+        "Colab": f"https://colab.research.google.com/github/{place}",
+        "Binder": f"https://mybinder.org/v2/gh/{repository}/main?urlpath=lab/tree/{notebook}",
+        "GitHub": f"https://github.com/{place}",
+    }
+
+
 def caption_pictures(_app: Sphinx, page: nodes.document, _name: str) -> None:
     """Give each picture that a cell has drawn a caption as alternative text."""
     for image in page.findall(nodes.image):
@@ -217,6 +249,15 @@ def play_recordings(app: Sphinx, page: nodes.document, name: str) -> None:
                 paragraph.parent.insert(paragraph.parent.index(paragraph) + 1, frame)
 
 
+def level_captions(
+    _app: Sphinx, _name: str, _template: str, context: dict[str, Any], _page: nodes.document | None
+) -> None:
+    """Sphinx calls the captions in the sidebar headings, and forgets of which level."""
+    sidebar = context["furo_navigation_tree"]
+    sidebar = sidebar.replace('role="heading"', 'role="heading" aria-level="2"')
+    context["furo_navigation_tree"] = sidebar
+
+
 def as_rst(
     _app: Sphinx, _what: str, _name: str, value: object, _options: object, lines: list[str]
 ) -> None:
@@ -243,8 +284,10 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_config_value("cited_in", {}, "env")
     app.add_config_value("library_names", {}, "")
     app.connect("env-updated", collect_names)
+    app.add_config_value("repository", "", "env", [str])
     changes = (play_recordings, caption_pictures, link_chapters, link_code)
-    for change in (*changes, link_citations, link_terms, link_back):
+    for change in (*changes, link_citations, link_terms, link_back, offer_to_run):
         app.connect("doctree-resolved", change)
+    app.connect("html-page-context", level_captions, priority=900)  # after the theme's own
     app.connect("autodoc-process-docstring", as_rst, priority=400)
     return {"parallel_read_safe": True}

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections import defaultdict
 from pathlib import Path
+from urllib.parse import unquote
 
 import nbformat
 from nbformat import NotebookNode
@@ -18,6 +19,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 #: Where each kind of generated page stands; all of it is made anew by each build.
 GENERATED = ("notebooks", "figures", "library", "chapter_map.md", "exercises.md")
+#: A link to a heading, of this page or of another.
+FRAGMENT = re.compile(r"(?<=\]\()([\w.]*#)([^)\s]+)(?=\))")
 #: The library's modules in the order of its own page, with what it says of each.
 MODULE = re.compile(r"^``(\w+)``\s+(.+?)\s{2,}(.+)$", re.MULTILINE)
 
@@ -59,11 +62,17 @@ def _number(path: Path, notebook: NotebookNode) -> None:
     """Put the chapter's number into its title, its solutions below it; mend links to here."""
     for cell in notebook.cells:  # the book's own pages stand one folder up here
         cell.source = cell.source.replace("](../book/", "](../")
+        cell.source = FRAGMENT.sub(lambda link: link[1] + anchor(link[2]), cell.source)
     first = notebook.cells[0]
     first.source = first.source.replace("# ", f"# {path.stem[:2]} ", 1)
     if (path.parent / "solutions" / path.name).exists():
         toctree = f"```{{toctree}}\n:hidden:\n\nSolutions <solutions/{path.stem}>\n```"
         notebook.cells.append(new_markdown_cell(toctree))
+
+
+def anchor(heading: str) -> str:
+    """Sphinx's id of a heading, from JupyterLab's, by which notebooks link to it."""
+    return re.sub(r"^[\d-]+|-$", "", re.sub(r"[^a-z0-9]+", "-", unquote(heading).lower()))
 
 
 def _row(path: Path, notebook: NotebookNode) -> tuple[str, str, str, str, str]:

@@ -4,7 +4,8 @@ Jupyter shows a cell as successful even when a thread, an asyncio task or a
 widget's callback raised while it ran. After :func:`setup` such an error fails the
 cell in which it happened, or, if it happens between cells, the next one executed.
 
-Nothing but :func:`setup` is meant to be called from a chapter.
+Nothing but :func:`setup` is meant to be called from a chapter; the records that it reads
+lie in :data:`RUNS`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import asyncio
 import sys
 import threading
 import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +26,16 @@ from gan_course.training import pick_device
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionInfo, InteractiveShell
+
+
+def _runs() -> Path:
+    checkout = Path(__file__).parent.parent / "figures" / "runs"
+    return checkout if checkout.is_dir() else Path(__file__).parent / "runs"
+
+
+#: The recorded sweeps: a table in CSV and its settings in JSON for each. ``figures/runs`` of a
+#: checkout; a wheel carries them in itself, so that a chapter opened alone finds them, too.
+RUNS = _runs()
 
 
 class BackgroundError(RuntimeError):

@@ -10,18 +10,21 @@ from functools import cache
 from html import unescape
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote, urldefrag
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup, Tag
 from jupyter_browser import chromium
 from playwright.sync_api import Browser, Page, sync_playwright
-from tools import ROOT
+from tools import ROOT, load
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(find_spec("furo") is None, reason="the extra `site` is not installed"),
 ]
+launches = load("book/pages.py").launches
 PHONE, DESK = 390, 1280
 REFERENCE = ("notation", "glossary", "bibliography", "teaching", "exercises")
 
@@ -87,6 +90,13 @@ def test_no_link_is_dead(site: Path) -> None:
             target = (path.parent / place).resolve() if place else path
             assert target.is_file(), f"{path.name}: {address}"
             assert anchor in ids.get(target, {""}), f"{path.name}: {address}"
+
+
+def test_no_link_lies_in_a_link(site: Path) -> None:
+    """A browser would end the outer one where the inner begins, and leave it without a word."""
+    for path in pages(site):
+        for link in inside(path).select("a[href]"):
+            assert link.find_parent("a") is None, (path.name, str(link))
 
 
 def test_each_picture_says_what_it_shows(site: Path) -> None:
@@ -178,6 +188,64 @@ def opened(page: Page, path: Path) -> None:
         timeout=120_000,
     )
     page.evaluate("window.MathJax && MathJax.startup && MathJax.startup.promise.then(() => true)")
+
+
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+#: A page of each kind: front, library, chapter.
+KINDS = ("index", "library/losses", "notebooks/00_start_here")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "rules", "names"),
+    [("light", WCAG, KINDS), ("dark", ["color-contrast"], KINDS[2:])],
+    ids=["light", "dark"],
+)
+def test_axe_finds_nothing(
+    site: Path,
+    browser: Browser,
+    scheme: Literal["light", "dark"],
+    rules: list[str],
+    names: list[str],
+) -> None:
+    """Names, roles, contrast, order, keyboard: what axe-core knows of WCAG 2.1, A and AA."""
+    page = browser.new_page(viewport={"width": DESK, "height": 900}, color_scheme=scheme)
+    for name in names:
+        opened(page, site / f"{name}.html")
+        results = Axe().run(page, options={"runOnly": rules})
+        assert results.response["passes"], "nothing was looked at"
+        assert not results.violations_count, f"{name}: {results.generate_report()}"
+    page.close()
+
+
+def test_on_paper_a_chapter_is_whole(site: Path, browser: Browser) -> None:
+    """Nothing is cut off at the right edge; what only a screen can use is not printed."""
+    page = browser.new_page(viewport={"width": 700, "height": 1000})  # A4 less its margins
+    page.emulate_media(media="print")
+    opened(page, site / "notebooks" / "02_the_adversarial_game.html")
+    cut = page.evaluate(CUT)
+    assert cut == [], cut
+    assert page.locator("iframe.recording").first.is_hidden()
+    assert page.locator(".sidebar-drawer").first.is_hidden()
+    page.close()
+
+
+CUT = """() => [...document.querySelectorAll("article :is(p, pre, table, img, mjx-container)")]
+    .filter((e) => e.getClientRects().length && e.getBoundingClientRect().right > innerWidth)
+    .map((e) => `${e.tagName}: ${e.textContent.slice(0, 60)}`)"""
+
+
+def test_a_public_repository_gives_each_chapter_its_buttons(site: Path) -> None:
+    notebook = "notebooks/03_the_optimal_discriminator.ipynb"
+    links = launches("someone/gan-course", notebook)
+    place = f"someone/gan-course/blob/main/{notebook}"
+    assert links["Colab"] == f"https://colab.research.google.com/github/{place}"
+    binder = "https://mybinder.org/v2/gh/someone/gan-course/main"
+    assert links["Binder"] == f"{binder}?urlpath=lab/tree/{notebook}"
+    assert launches("", notebook) == {}
+    with pytest.raises(ValueError, match="owner/name"):
+        launches("https://github.com/someone/gan-course", notebook)
+    line = inside((site / notebook).with_suffix(".html")).select_one("p.run-it")
+    assert line is not None and notebook in line.get_text()
 
 
 def test_a_recording_gets_the_height_it_asks_for(site: Path, browser: Browser) -> None:
