@@ -20,6 +20,8 @@ from gan_course.metrics import mean_interval
 RIGHT = [
     ("06.1", 2.4),
     ("06.2", lambda x, y, eta: 3 * (x**2 + y**2 - eta * x * y) + 1),
+    ("06.2", lambda x, y, eta: 1e-4 * (x**2 + y**2 - eta * x * y)),
+    ("06.2", lambda x, y, eta: (x**2 + y**2 - eta * x * y).float()),
     ("06.3", lambda field, s, eta: s + eta * field(s + eta * field(s))),
     ("06.4", (4, 3)),
     ("06.4", [np.int64(4), 3.0]),
@@ -39,6 +41,8 @@ WRONG = [
     ("06.2", "the same for all games", lambda x, y, eta: torch.arange(20.0), "its own x and y"),
     ("06.2", "the place in the batch", lambda x, y, eta: eta + 0 * x + torch.arange(len(x))),
     ("06.3", "a plain step", lambda field, s, eta: s + eta * field(s)),
+    ("06.3", "one step size for all", lambda field, s, eta: s + 0.3 * field(s + 0.3 * field(s))),
+    ("06.3", "in one of its places", lambda field, s, eta: s + eta * field(s + 0.3 * field(s))),
     (
         "06.3",
         "two plain steps",

@@ -7,7 +7,9 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import linear_sum_assignment
 from scipy.stats import wasserstein_distance
+from scipy.stats import wasserstein_distance as under_another_name
 from tools import RUNS, exercise_tests, made_again
 
 from gan_course.exercises.chapter_08 import CHANGES, Array
@@ -19,8 +21,20 @@ def earth_mover(place: Array, p: Array, q: Array) -> float:
     return float(np.abs(np.cumsum((p - q)[order]))[:-1] @ np.diff(place[order]))
 
 
+def through_a_helper(place: Array, p: Array, q: Array) -> float:
+    return float(under_another_name(place, place, p, q))
+
+
+def by_matching(place: Array, p: Array, q: Array) -> float:
+    many = [np.repeat(place, np.rint(100 * heap).astype(int)) for heap in (p, q)]
+    cost = np.abs(many[0][:, None] - many[1])
+    return float(cost[linear_sum_assignment(cost)].mean())
+
+
 RIGHT = [
     ("08.1", CHANGES),
+    ("08.1", {name: int(changes) for name, changes in CHANGES.items()}),
+    ("08.2", lambda a, b: 0.7979 * abs(a - b)),
     ("08.2", lambda a, b: abs(a - b) * math.sqrt(2 / math.pi)),
     ("08.3", earth_mover),
     ("08.4", lambda t, gamma: (t**2 / gamma, 1)),
@@ -62,6 +76,9 @@ WRONG = [
         "its own length",
     ),
     ("08.3", "SciPy's distance", lambda x, p, q: wasserstein_distance(x, x, p, q), "by hand"),
+    ("08.3", "by another name", lambda x, p, q: under_another_name(x, x, p, q), "by hand"),
+    ("08.3", "in a helper", through_a_helper, "by hand"),
+    ("08.3", "a matching", by_matching, "by hand"),
     ("08.4", "less the penalty", lambda t, gamma: (t**2 / (2 * gamma), 1)),
     ("08.4", "the slope", lambda t, gamma: (t / gamma, 1)),
     ("08.4", "the gradient penalty's", lambda t, gamma: (t + t**2 / (2 * gamma), 1)),

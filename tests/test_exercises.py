@@ -176,9 +176,10 @@ def test_what_is_not_finite_is_no_whole_number(answer: float):
 
 
 def test_true_and_false_may_come_from_anywhere():
-    answers = [True, np.True_, torch.tensor(True), np.array(True)]
-    assert [truth(answer, "it") for answer in answers] == [True] * 4
-    for wrong in (1, 0, "True", None, torch.tensor([True, False])):
+    answers = [True, np.True_, torch.tensor(True), np.array(True), 1]
+    assert [truth(answer, "it") for answer in answers] == [True] * 5
+    assert truth(0, "it") is False
+    for wrong in (2, -1, "True", None, torch.tensor([True, False])):
         with pytest.raises(Wrong, match="it: answer True or False"):
             truth(wrong, "it")
 

@@ -209,12 +209,14 @@ def whole_number(answer: object, what: str) -> int:
 
 
 def truth(answer: object, what: str) -> bool:
-    """An answer as True or False, NumPy's and PyTorch's, too.
+    """An answer as True or False, NumPy's and PyTorch's, too, or as 1 or 0.
 
     Raises:
         Wrong: it is neither; ``what`` says what was asked for.
     """
     found = answer.tolist() if isinstance(answer, Tensor | np.ndarray | np.generic) else answer
+    if isinstance(found, int) and found in (0, 1):
+        return bool(found)
     if not isinstance(found, bool):
         raise Wrong(f"{what}: answer True or False, not {answer!r}")
     return found

@@ -32,7 +32,8 @@ def conserved(answer: Callable[[Tensor, Tensor, float], Tensor]) -> None:
     random = torch.Generator().manual_seed(0)
     x, y = torch.randn(2, 20, generator=random).double()
     for eta in (0.2, 0.7):
-        before = torch.as_tensor(call(answer, x, y, eta))
+        before = torch.as_tensor(call(answer, x, y, eta)).double()
+        range_of = float(before.max() - before.min())
         if before.shape == x.shape:
             _name_the_wrong_part(before, x, y, eta)
         new_x = x - eta * y
@@ -41,15 +42,15 @@ def conserved(answer: Callable[[Tensor, Tensor, float], Tensor]) -> None:
             "it changes when x moves first and y second: multiply out with x' = x − ηy",
             call(answer, new_x, new_y, eta),
             before,
-            atol=1e-9,
+            atol=1e-5 * range_of,
         )
-        if before.shape != x.shape or not float(before.std()) > 1e-3:
+        if before.shape != x.shape or not range_of > 1e-6 * float(before.abs().max()):
             raise Wrong("a constant is conserved, but it says nothing: use x and y")
         expect(
             "each game has its own x and y: in another order, its value must go with it",
             call(answer, x.flip(0), y.flip(0), eta),
             before.flip(0),
-            atol=1e-9,
+            atol=1e-5 * range_of,
         )
 
 
@@ -59,9 +60,9 @@ def _name_the_wrong_part(value: Tensor, x: Tensor, y: Tensor, eta: float) -> Non
     of_x, of_y, of_both = fitted = torch.linalg.lstsq(parts, value.double()).solution
     if not torch.allclose(parts @ fitted, value.double(), atol=1e-9) or abs(of_x) < 1e-9:
         return
-    if abs(of_y / of_x - 1) > 1e-9:
+    if abs(of_y / of_x - 1) > 1e-4:
         raise Wrong(f"x² and y² count alike in what is conserved; here y² has {of_y / of_x:.3g}")
-    if abs(of_both / of_x + eta) > 1e-9:
+    if abs(of_both / of_x + eta) > 1e-4:
         raise Wrong(
             f"x² + y² is right, but xy has the factor {of_both / of_x:.3g} at η = {eta}: "
             "when x moves first, what is the sign of the mixed term, and how does η enter?"
@@ -72,24 +73,24 @@ def _name_the_wrong_part(value: Tensor, x: Tensor, y: Tensor, eta: float) -> Non
 def extragradient(answer: Callable[[Field, Tensor, float], Tensor]) -> None:
     """State + η · v(state + η · v(state))."""
     states = torch.randn(9, 2, generator=torch.Generator().manual_seed(0)).double()
-    for field in (bilinear, dirac(r1=0.3)):
-        ahead = simultaneous(field, states, (0.3, 0.3))
-        found = torch.as_tensor(call(answer, field, states, 0.3)).double()
+    for field, eta in ((bilinear, 0.3), (dirac(r1=0.3), 0.7)):
+        ahead = simultaneous(field, states, (eta, eta))
+        found = torch.as_tensor(call(answer, field, states, eta)).double()
         for mistake, hint in (
             (ahead, "that is a plain step: the velocity has to be that of the look-ahead"),
-            (ahead + 0.3 * field(ahead), "that is two steps: the second starts from the old state"),
-            (states - 0.3 * field(ahead), "that goes against the field: add the velocity"),
+            (ahead + eta * field(ahead), "that is two steps: the second starts from the old state"),
+            (states - eta * field(ahead), "that goes against the field: add the velocity"),
             (states + field(ahead), "the step's size η is missing where you go from the old state"),
-            (states + 0.3 * field(states + field(states)), "the look-ahead is η long, too"),
-            (states + 0.3 * field(states - 0.3 * field(states)), "you look back, not ahead"),
-            (0.3 * field(ahead), "that is the way alone: add the old state"),
+            (states + eta * field(states + field(states)), "the look-ahead is η long, too"),
+            (states + eta * field(states - eta * field(states)), "you look back, not ahead"),
+            (eta * field(ahead), "that is the way alone: add the old state"),
         ):
             if found.shape == mistake.shape and torch.allclose(found, mistake, atol=1e-9):
                 raise Wrong(hint)
         expect(
             "go back: step from the *old* state, by η times the velocity of the look-ahead",
-            call(answer, field, states, 0.3),
-            states + 0.3 * field(ahead),
+            call(answer, field, states, eta),
+            states + eta * field(ahead),
             atol=1e-9,
         )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
+from types import FrameType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,43 +54,66 @@ def w1_of_widths(answer: Callable[[float, float], float]) -> None:
             "over |σ₁ − σ₂| |z|; what is the mean of |z|?",
             call(answer, first, second),
             abs(first - second) * math.sqrt(2 / math.pi),
+            atol=5e-4,
         )
+
+
+def by_hand(answer: Callable[[Array, Array, Array], float], *heaps: Array) -> object:
+    """The answer's value, unless a ready distance or program has a part in it, by any name."""
+    used: list[str] = []
+
+    def notice(frame: FrameType, event: str, called: object) -> None:
+        if event == "call":
+            name, module = frame.f_code.co_name, frame.f_globals.get("__name__", "")
+        else:  # of a function that is written in C
+            name = getattr(called, "__name__", "")
+            module = (event == "c_call" and getattr(called, "__module__", "")) or ""
+        if module.split(".")[0] == "scipy" or module == "gan_course.theory":
+            used.append(name)
+
+    others = sys.getprofile()
+    sys.setprofile(notice)
+    try:
+        found = call(answer, *heaps)
+    finally:
+        sys.setprofile(others)
+        if used:
+            raise Wrong(f"by hand, please: {used[0]} does the work for you")
+    return found
 
 
 @specification("08.3")
 def earth_mover(answer: Callable[[Array, Array, Array], float]) -> None:
     """Σ |cumulative surplus| × gap, over the sorted places."""
-    ready = {"linprog", "linear_sum_assignment", "wasserstein_distance", "wasserstein1", "milp"}
-    used = ready & set(getattr(getattr(answer, "__code__", None), "co_names", ()))
-    if used:
-        raise Wrong(f"by hand, please: {', '.join(sorted(used))} does the work for you")
     place = np.array([0.0, 1.0, 3.0])
     p, q = np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.2, 0.6])
     expect(
         "not the chapter's 1.1: across each gap, |F_p − F_q| times the gap's length",
-        call(answer, place, p, q),
+        by_hand(answer, place, p, q),
         1.1,
     )
-    expect("the other way round it must cost the same", call(answer, place, q, p), 1.1)
+    expect("the other way round it must cost the same", by_hand(answer, place, q, p), 1.1)
     order = np.array([2, 0, 1])
     expect(
         "the places may come in any order: sort them, and the volumes with them",
-        call(answer, place[order], p[order], q[order]),
+        by_hand(answer, place[order], p[order], q[order]),
         1.1,
     )
     there_and_back = np.array([0.0, 0.5, 0.5]), np.array([0.5, 0.5, 0.0])
-    expect("surplus on both sides: 0.5 crosses each gap", call(answer, place, *there_and_back), 1.5)
+    expect(
+        "surplus on both sides: 0.5 crosses each gap", by_hand(answer, place, *there_and_back), 1.5
+    )
     outward = np.array([0.0, 1.0, 0.0]), np.array([0.5, 0.0, 0.5])
     expect(
         "from the middle outwards: take the absolute value gap by gap, before you add up",
-        call(answer, place, *outward),
+        by_hand(answer, place, *outward),
         1.5,
     )
     uneven = np.array([-1.3, 0.4, 0.45, 2.2])
     p, q = np.array([0.1, 0.4, 0.2, 0.3]), np.array([0.35, 0.15, 0.4, 0.1])
     expect(
         "places need not be whole numbers, nor three: each gap has its own length",
-        call(answer, uneven, p, q),
+        by_hand(answer, uneven, p, q),
         float(np.abs(np.cumsum(p - q))[:-1] @ np.diff(uneven)),
     )
 
