@@ -125,7 +125,11 @@ def load(path: str | Path, training: Saved) -> Path:
 
 
 def exists(path: str | Path) -> bool:
-    """Whether there is something to go on from."""
+    """Whether there is something to go on from.
+
+    Raises:
+        ValueError: ``path`` is no path.
+    """
     path = file("path", path)
     return path.exists() or _previous(path).exists()
 

@@ -59,7 +59,11 @@ class Diffusion(nn.Module):
         return guess
 
     def score(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """∇ log p_σ(x) of the data with noise σ: −E[ε | x] / σ, since noise is what one sees."""
+        """∇ log p_σ(x) of the data with noise σ: −E[ε | x] / σ, since noise is what one sees.
+
+        Raises:
+            ValueError: ``x`` is no tensor of points, or ``sigma`` has not a number for each.
+        """
         return -self.noise(x, sigma) / sigma
 
     def loss(self, x: Tensor, generator: Generator | None = None) -> Tensor:

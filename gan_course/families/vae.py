@@ -71,7 +71,8 @@ class VAE(nn.Module):
         x, z = points(x, self.decoder), points(z, self.decoder, self.latent, "z")
         if x.shape[:-1] != z.shape[:-1]:
             raise ValueError(
-                f"z has shape {tuple(z.shape)}: expected {(*x.shape[:-1], self.latent)}, as x"
+                f"z has shape {tuple(z.shape)}: expected {(*x.shape[:-1], self.latent)}, "
+                "that of x but for the last number"
             )
         mean = self.decoder(z)
         if mean.shape != x.shape:

@@ -156,6 +156,8 @@ def _divisor(packing: object, x: object) -> int:
     divisor = whole("packing", packing, at_least=1)
     if x.shape[1] % divisor:
         raise ValueError(f"packing = {divisor}: must divide the {x.shape[1]} samples of x")
+    if divisor > 1 and not x.numel():
+        raise ValueError(f"x has shape {tuple(x.shape)}: there is nothing to pack")
     return divisor
 
 

@@ -188,7 +188,7 @@ class Linear:
         Raises:
             ValueError: ``step`` is no number.
         """
-        at = step if type(step) is int else number("step", step)
+        at = number("step", step)
         share = min(max((at - self.begin) / (self.end - self.begin), 0.0), 1.0)
         return self.start + share * (self.stop - self.start)
 

@@ -522,10 +522,18 @@ class Trainer:
         It is the probability of being real, where the loss makes it one, else a score; see
         :attr:`gan_course.losses.Loss.belief`. Like :meth:`sample`, it leaves the training
         untouched. With ``settings.packing``, a sample is a pack, see :func:`pack`.
+
+        Raises:
+            ValueError: ``x`` is no tensor of such samples, or ``label`` does not fit it.
         """
         x = tensor("x", x, "(batch, features, ...)", finite=False).to(
             self.device, self._draws.dtype
         )
+        first, *rest = self.data.event_shape
+        expected = (self._settings.packing * first, *rest)
+        if x.shape[1:] != expected:
+            words = ", ".join(map(str, expected))
+            raise ValueError(f"x has shape {tuple(x.shape)}: expected (batch, {words})")
         if label is not None:
             if not isinstance(label, Tensor) or label.shape != x.shape[:1]:
                 raise ValueError(f"label = {shown(label)}: must be a tensor, ({len(x)},)")
