@@ -293,6 +293,8 @@ def test_the_spectrum_agrees_with_finite_differences(settings: dict[str, object]
         torch.equal(a, b) for a, b in zip(weights, trainer.generator.parameters(), strict=True)
     )
     assert torch.equal(state, trainer.random.get_state())
+    assert torch.equal(jacobian_spectrum(trainer, batch=20), found)  # always on the same samples
+    assert not torch.allclose(jacobian_spectrum(trainer, batch=20, seed=1), found)
 
 
 @pytest.mark.parametrize(

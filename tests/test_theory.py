@@ -557,6 +557,18 @@ def test_value_of_plain_discriminators():
     assert theory.value(lambda x: (x > 0).double(), P, Q) == -math.inf
 
 
+def test_a_discriminator_that_rounds_may_be_wrong_where_hardly_a_sample_falls():
+    """A density above e⁻²⁸ counts, as at x = 6 (e⁻¹⁹); below it, as at 8 (e⁻³³), it does not."""
+    law = make(Normal, 0.0, 1.0)
+
+    def half_up_to(edge: float) -> Callable[[Tensor], Tensor]:
+        return lambda x: torch.where(x < edge, 0.5, 0.0)
+
+    assert theory.value(half_up_to(6.0), law, law) == -math.inf
+    found = theory.value(half_up_to(8.0), law, law)
+    assert found == pytest.approx(-2 * math.log(2), abs=1e-6)
+
+
 # --- W1 ---
 
 

@@ -155,7 +155,7 @@ def _divisor(packing: object, x: object) -> int:
         raise ValueError(f"x = {shown(x)}: must be a tensor, (runs, batch, ...)")
     divisor = whole("packing", packing, at_least=1)
     if x.shape[1] % divisor:
-        raise ValueError(f"packing = {divisor}: must divide the {x.shape[1]} samples of x")
+        raise ValueError(f"packing = {divisor}: must divide the batch, of which x has {x.shape[1]}")
     if divisor > 1 and not x.numel():
         raise ValueError(f"x has shape {tuple(x.shape)}: there is nothing to pack")
     return divisor
