@@ -83,7 +83,7 @@ class _Moments:
     def with_factors(self, factors: list[float]) -> float:
         """The four parts, each with a factor, added up."""
         parts = [self.apart, self.of_x.trace().item(), self.of_y.trace().item(), self.shared]
-        return sum(factor * part for factor, part in zip(factors, parts, strict=True))
+        return float(sum(f * part for f, part in zip(factors, parts, strict=True)))
 
     def mistaken(self) -> dict[str, float]:
         """What usual mistakes give, each by its hint."""
