@@ -1,4 +1,4 @@
-"""A picture with sliders: what the reader moves, drawn again at once.
+"""A picture with sliders, drawn again at once; or with a button, where drawing takes seconds.
 
 The picture is an image widget, so a built notebook can show it without a kernel, and it is
 drawn on a figure of its own: pyplot's global state is not safe in a widget's callback.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
 from io import BytesIO
 from typing import Any
@@ -21,6 +21,7 @@ from gan_course.arguments import function, number, shown
 try:
     from ipywidgets import (
         HTML,
+        Button,
         Dropdown,
         FloatSlider,
         HBox,
@@ -71,28 +72,86 @@ def explore(
     Raises:
         ValueError: a slider's start lies outside its ends, or its step is not positive.
     """
+    size, picture = _empty(draw, size, alt)
+    widgets = {name: _widget(name, control) for name, control in controls.items()}
+
+    def render() -> None:
+        figure = Figure(figsize=size)
+        draw(figure, **{name: widget.value for name, widget in widgets.items()})
+        _show(figure, picture)
+
+    later = _Later(render)
+    for widget in widgets.values():
+        widget.observe(later, "value")
+    render()
+    return _boxed(list(widgets.values()), picture, alt)
+
+
+def on_press(
+    draw: Callable[[Figure], Iterable[object]],
+    label: str,
+    size: tuple[float, float] = (8.0, 3.2),
+    alt: str = "",
+) -> VBox:
+    """Show ``draw``, and draw it anew whenever a button is pressed.
+
+    Args:
+        draw: called as ``draw(figure)`` with an empty figure; a generator, which yields where
+            the picture so far is worth a look. It may take seconds.
+        label: the button's word.
+        size: width and height of the figure, in inches.
+        alt: what the picture shows, in words, for readers whose screen is read to them.
+
+    Returns:
+        The button above the picture, which has been drawn once. They end when their cell runs
+        again.
+
+    Raises:
+        ValueError: ``draw`` is no function, or the size or a word is none.
+    """
+    size, picture = _empty(draw, size, alt)
+    if not isinstance(label, str):
+        raise ValueError(f"label = {shown(label)}: must be words")
+    button = Button(description=label, layout=Layout(width="auto"))
+
+    def render(_: object = None) -> None:
+        button.disabled = True
+        try:
+            figure = Figure(figsize=size)
+            for _ in draw(figure):
+                _show(figure, picture)
+            _show(figure, picture)
+        finally:
+            button.disabled = False
+
+    button.on_click(render)
+    render()
+    return _boxed([button], picture, alt)
+
+
+def _empty(
+    draw: object, size: tuple[float, float], alt: object
+) -> tuple[tuple[float, float], Image]:
+    """The size, checked, and a picture of it with nothing drawn."""
     function("draw", draw)
     if not isinstance(size, Sequence) or isinstance(size, str) or len(size) != 2:
         raise ValueError(f"size = {shown(size)}: must be two numbers, width and height in inches")
     size = (number("size", size[0], above=0), number("size", size[1], above=0))
     if not isinstance(alt, str):
         raise ValueError(f"alt = {shown(alt)}: must be words")
-    widgets = {name: _widget(name, control) for name, control in controls.items()}
     width = Layout(width="100%", max_width=f"{110 * size[0]:.0f}px")
-    picture = Image(format="png", layout=width)
+    return size, Image(format="png", layout=width)
 
-    def render() -> None:
-        figure = Figure(figsize=size)
-        draw(figure, **{name: widget.value for name, widget in widgets.items()})
-        buffer = BytesIO()
-        figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-        picture.value = buffer.getvalue()
 
-    later = _Later(render)
-    for widget in widgets.values():
-        widget.observe(later, "value")
-    render()
-    row = HBox(list(widgets.values()), layout=Layout(flex_flow="row wrap"))
+def _show(figure: Figure, picture: Image) -> None:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    picture.value = buffer.getvalue()
+
+
+def _boxed(controls: Sequence[Widget], picture: Image, alt: str) -> VBox:
+    """Controls in a row above the picture; all end when their cell runs again."""
+    row = HBox(list(controls), layout=Layout(flex_flow="row wrap"))
     # Not the picture's tooltip: with one, ipywidgets 8.1 does not show the picture at all.
     spoken = HTML(f'<span style="{_UNSEEN}">{escape(alt)}</span>')
     box = VBox([row, picture, spoken])

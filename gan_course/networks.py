@@ -104,8 +104,8 @@ def residual_mlp(
     """A perceptron of residual blocks without any norm: x + f(x), with f = 0 at the start.
 
     It has the layers of ``mlp(inputs, outputs, width=width, depth=1 + 2 * blocks)``, as many
-    weights, and the same start but for one thing: the second layer of each block begins at zero,
-    so that a deep network begins as a shallow one (Fixup: Zhang et al. 2019, section 3).
+    weights, and a start of the same law but for one thing: the second layer of each block begins
+    at zero, so that a deep network begins as a shallow one (Fixup: Zhang et al. 2019, section 3).
 
     Args:
         inputs: number of features of a sample.

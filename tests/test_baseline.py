@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -134,3 +135,60 @@ def test_a_player_of_pictures_makes_pictures():
     assert isinstance(G, nn.Sequential)
     assert D(G(torch.randn(5, 64))).shape == (5, 1)
     assert G(torch.randn(5, 64)).shape == (5, 3, 8, 8)
+    assert G(100 * torch.randn(5, 64)).abs().max() <= 1
+
+
+@pytest.mark.parametrize("name", ["ring", "stacked"])
+def test_each_row_trains_with_its_own_loss_penalties_and_rates(
+    name: str, monkeypatch: pytest.MonkeyPatch
+):
+    """What reaches the trainer, row by row; and each rate goes to its own runs."""
+    seen = []
+
+    class Stop(Exception):
+        pass
+
+    def trainer(*given: Any, **options: Any) -> None:
+        seen.append((*given, options))
+        raise Stop
+
+    monkeypatch.setattr(script, "Trainer", trainer)
+    task = script.Task.__new__(script.Task)
+    task.settings, task.data = script.SETTINGS["targets"][name], None
+    task.pixels, task.latent = (192, 64) if name == "stacked" else (2, 2)
+    for row in script.ROWS:
+        with pytest.raises(Stop):
+            next(script.play(task, row, script.SETTINGS, [1e-3, 1e-2]))
+    runs = task.settings["runs"]
+    for (loss, r1, r2, _), (G, _, _, prior, settings, options) in zip(
+        script.ROWS.values(), seen, strict=True
+    ):
+        assert settings.loss == loss
+        asked = {"R1": 0.1 * r1, "R2": 0.1 * r2}
+        given = settings.penalties
+        assert {k: given.get(k, 0) for k in asked} == pytest.approx(asked)
+        for rate in (settings.discriminator_rate, settings.generator_rate):
+            assert list(rate) == [1e-3] * runs + [1e-2] * runs
+        assert settings.betas == (0.5, 0.99)
+        assert prior.event_shape == (task.latent,)
+        assert options["seed"] == 0
+        assert G.runs == 2 * runs
+    for residual in (False, True):  # rows of one kind of network begin alike
+        first, *others = (
+            G
+            for G, row in zip((s[0] for s in seen), script.ROWS.values(), strict=True)
+            if row[3] == residual
+        )
+        for other in others:
+            pairs = zip(first.parameters(), other.parameters(), strict=True)
+            assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_what_no_network_has_made_is_measured_beside():
+    note = json.loads((RUNS / "baseline_beside.json").read_text("utf-8"))
+    assert note["settings"] == script.SETTINGS
+    frame = pd.read_csv(RUNS / "baseline_beside.csv")
+    scores = frame.groupby(["target", "row"])["score"].mean()
+    for name, own in script.SETTINGS["targets"].items():
+        assert (frame["target"] == name).sum() == 2 * own["runs"]
+        assert scores[name, "real"] < scores[name, "one Gaussian"] / 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Iterator
 
 import matplotlib.pyplot as plt
 import pytest
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 
 from gan_course import cells
 from gan_course.cells import Cell
-from gan_course.explore import PAUSE, explore
+from gan_course.explore import PAUSE, explore, on_press
 
 
 def controls(box: VBox) -> list:
@@ -133,3 +134,54 @@ def test_a_cell_that_runs_again_leaves_no_widget_behind(monkeypatch: pytest.Monk
 def test_a_slider_that_cannot_be_is_named(control: tuple) -> None:
     with pytest.raises(ValueError, match="mean"):
         explore(recorder()[1], mean=control)
+
+
+def test_a_button_draws_anew_and_shows_each_piece() -> None:
+    shown: list[bytes] = []
+    free: list[bool] = []
+
+    def draw(figure: Figure) -> Iterator[None]:
+        for place in range(3):
+            figure.add_subplot(1, 3, place + 1).set_title(str(len(shown)))
+            yield
+            shown.append(bytes(box.children[1].value) if box else b"")
+            free.append(not box.children[0].children[0].disabled if box else False)
+
+    box: VBox | None = None
+    box = on_press(draw, "Go", alt="three")
+    assert len(shown) == 3  # drawn once, without a press
+    button, picture = box.children[0].children[0], box.children[1]
+    assert button.description == "Go"
+    assert "three" in box.children[2].value
+    before = bytes(picture.value)
+    button.click()
+    assert len(shown) == 6
+    assert len({*shown[3:], before}) == 4  # a new picture after each piece
+    assert free == [False] * 6  # no second press in the meantime
+    assert not button.disabled
+
+
+def test_a_button_is_free_again_after_an_error() -> None:
+    calls: list[int] = []
+
+    def draw(_: Figure) -> Iterator[None]:
+        calls.append(1)
+        yield
+        if len(calls) == 2:
+            raise RuntimeError("too many")
+
+    button = on_press(draw, "Go").children[0].children[0]
+    with pytest.raises(RuntimeError, match="too many"):
+        button.click()
+    assert not button.disabled
+    button.click()
+    assert len(calls) == 3
+
+
+def test_a_button_names_a_bad_argument() -> None:
+    with pytest.raises(ValueError, match="draw"):
+        on_press(3, "Go")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="label = 3"):
+        on_press(lambda _: [], 3)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="size"):
+        on_press(lambda _: [], "Go", size=(1.0,))  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ import torch
 from scipy import stats
 from torch import Generator, Tensor, nn
 
-from gan_course.distributions import Empirical, GaussianMixture, normal, ring
+from gan_course.distributions import Empirical, GaussianMixture, drawn, normal, ring
 from gan_course.families import (
     VAE,
     Autoregressive,
@@ -26,7 +26,10 @@ from gan_course.families import (
     along,
     fit,
     masked_network,
+    quickly,
 )
+from gan_course.families.quick import SHARES, Standard
+from gan_course.metrics import sliced_wasserstein
 from gan_course.networks import Ensemble, mlp
 
 BELLS = GaussianMixture([-2.0, 1.0], std=0.5, weights=[0.3, 0.7])
@@ -531,3 +534,60 @@ def test_pictures_are_learnt_by_value():
     trained = fit(model, Empirical(rows), 300, batch=16, rate=1e-2, generator=random)
     with torch.no_grad():
         assert trained.log_prob(rows).exp().sum() > 0.9
+
+
+# --- A first look at all of them -----------------------------------------------------------
+
+
+def corner() -> GaussianMixture:
+    """What a reader might draw: two strokes, far from the origin, in units of their own."""
+    stroke = torch.linspace(0, 1, 40)
+    down = torch.stack([torch.zeros(40), stroke], dim=1)
+    return drawn(30 + 4 * torch.cat([down, down.flip(1)]), std=0.15)
+
+
+@pytest.mark.slow
+def test_a_second_each_is_enough_to_see_what_was_drawn():
+    target = corner()
+    random = torch.Generator().manual_seed(5)
+    fresh, other = target.sample((2, 500), random)
+    bell = fresh.mean(dim=0) + fresh.std(dim=0) * torch.randn(500, 2, generator=random)
+    far = [
+        float(sliced_wasserstein(x[None], other[None], generator=seeded()))
+        for x in (bell, *(x for _, x in quickly(target)))
+    ]
+    assert max(far[1:]) < 0.8 * far[0], far  # nearer than one Gaussian, though it has the moments
+
+
+def test_quick_families_are_six_and_draw_in_the_units_of_the_data():
+    state = torch.random.get_rng_state()
+    found = dict(quickly(corner(), steps=40, samples=60))
+    assert list(found) == list(SHARES)
+    for name, x in found.items():
+        assert x.shape == (60, 2), name
+        assert not x.requires_grad
+        assert (x.mean(dim=0) - 31).abs().max() < 4, name  # not around 0, where z is
+    assert torch.equal(state, torch.random.get_rng_state())
+    again = dict(quickly(corner(), steps=40, samples=60))
+    assert all(torch.equal(found[name], again[name]) for name in found)
+    other = dict(quickly(corner(), steps=40, samples=60, seed=1))
+    assert not any(torch.equal(found[name], other[name]) for name in found)
+
+
+def test_shifted_and_scaled_and_back():
+    target = corner()
+    data = Standard(target)
+    x = data.sample((2, 5_000), torch.Generator().manual_seed(1))
+    assert x.shape == (2, 5_000, 2)
+    assert x.mean().abs() < 0.05
+    assert float(x.std()) == pytest.approx(1, abs=0.05)
+    same = target.sample((2, 5_000), torch.Generator().manual_seed(1))
+    torch.testing.assert_close(data.back(x), same, rtol=0, atol=1e-4)
+
+
+def test_quick_families_want_points_of_the_plane():
+    with pytest.raises(ValueError, match="points of the plane"):
+        next(quickly(normal(3)))
+    for argument in ("steps", "samples"):
+        with pytest.raises(ValueError, match=argument):
+            next(quickly(corner(), **{argument: 0}))

@@ -702,8 +702,28 @@ CHAPTERS = {
                 't[t["step"] == t["step"].max()]',
             ),
             "a gain the other way": (
-                "mean_interval(with_it - without_it, 0.99)",
-                "mean_interval(without_it - with_it, 0.99)",
+                "mean_interval(with_it - without_it, 1",
+                "mean_interval(without_it - with_it, 1",
+            ),
+            "intervals that do not know of each other": (
+                "1 - 0.05 / intervals)",
+                "1 - 0.05)",
+            ),
+            "the reader's panels of one family": (
+                "ax.set(title=family, xticks=[], yticks=[])\n        yield",
+                'ax.set(title="GAN", xticks=[], yticks=[])\n        yield',
+            ),
+            "crosses on the data themselves": (
+                "plot_samples(ax, real=known, fake=x, window",
+                "plot_samples(ax, real=known, fake=known, window",
+            ),
+            "kernel estimates of the widest kernel": (
+                "max(halves, key=halves.get)",
+                "max(halves)",
+            ),
+            "data that are one Gaussian": (
+                'judged = without["stacked"]["real"]',
+                'judged = without["stacked"]["one Gaussian"]',
             ),
             "the dots of another measure": (
                 'score = row_runs[task][row]["score"]',

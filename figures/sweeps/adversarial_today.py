@@ -174,9 +174,9 @@ def looked_at(
     }
 
 
-def as_detailed(made: Tensor, change: Tensor, test: Tensor) -> Tensor:
-    """Add so much of a change to each run that its detail is that of the originals."""
-    wanted = laplacian(test.unflatten(-1, (8, 8))).square().sum()
+def as_detailed(made: Tensor, change: Tensor, test: Tensor, share: float = 1.0) -> Tensor:
+    """Add so much of a change to each run that its detail is a share of the originals'."""
+    wanted = share * laplacian(test.unflatten(-1, (8, 8))).square().sum()
     low, high = torch.zeros(len(made), 1, 1), torch.full((len(made), 1, 1), 8.0)
     for _ in range(40):
         middle = (low + high) / 2
@@ -186,39 +186,57 @@ def as_detailed(made: Tensor, change: Tensor, test: Tensor) -> Tensor:
     return made + high * change
 
 
+def autoencoder(
+    training: Tensor,
+    settings: dict[str, Any],
+    runs: int,
+    weight: float,
+    *,
+    seed: int,
+    times: int = 1,
+) -> tuple[Ensemble, Generator]:
+    """One for each run, trained on rows of ``training``; and the source of its draws."""
+    torch.manual_seed(seed)
+    random = Generator().manual_seed(seed)
+    width, latent = settings["width"], settings["latent"]
+
+    def draw() -> tuple[Tensor, Tensor, Tensor]:
+        shape = (2, runs, settings["batch"])
+        x, real = training[torch.randint(len(training), shape, generator=random)]
+        return x, x, real
+
+    maker = Ensemble(
+        lambda: nn.Sequential(
+            *mlp(64, latent, width=width), *mlp(latent, 64, width=width), nn.Tanh()
+        ),
+        runs,
+    )
+    D = Ensemble(lambda: mlp(64, 1, width=width), runs)
+    train(maker, D, draw, settings, weights=(1.0, weight), times=times)
+    return maker, random
+
+
+def sharpening(made: Tensor) -> Tensor:
+    """What a filter adds: minus the Laplacian, and nothing at the rim."""
+    return -F.pad(laplacian(made.unflatten(-1, (8, 8))), (1, 1, 1, 1)).flatten(-2)
+
+
 def of_decoders(settings: dict[str, Any], runs: int, seed: int = 0) -> pd.DataFrame:
     """Train the autoencoders; a row for each run."""
     images, labels = digits()
     (known, names), (training, _), (test, classes), (others, _) = parts(images, labels)
     judge = train_classifier(known, names, held_out=47)
     training, test, others = (x.flatten(1) for x in (training, test, others))
-    width, latent = settings["width"], settings["latent"]
     frames = []
     for weight in settings["weights"]:
-        torch.manual_seed(seed)
-        random = Generator().manual_seed(seed)
-
-        def draw(random: Generator = random) -> tuple[Tensor, Tensor, Tensor]:
-            shape = (2, runs, settings["batch"])
-            x, real = training[torch.randint(len(training), shape, generator=random)]
-            return x, x, real
-
-        maker = Ensemble(
-            lambda: nn.Sequential(
-                *mlp(64, latent, width=width), *mlp(latent, 64, width=width), nn.Tanh()
-            ),
-            runs,
-        )
-        D = Ensemble(lambda: mlp(64, 1, width=width), runs)
-        train(maker, D, draw, settings, weights=(1.0, weight))
+        maker, random = autoencoder(training, settings, runs, weight, seed=seed)
         with torch.no_grad():
             made = maker(test.expand(runs, -1, -1))
         rows = {f"weight {weight:g}": made}
         if not weight:
             noise = torch.randn(made.shape, generator=random)
-            edges = F.pad(laplacian(made.unflatten(-1, (8, 8))), (1, 1, 1, 1)).flatten(-2)
             rows["forger: noise"] = as_detailed(made, noise, test)
-            rows["forger: sharpened"] = as_detailed(made, -edges, test)
+            rows["forger: sharpened"] = as_detailed(made, sharpening(made), test)
             rows["others"] = others.expand(runs, -1, -1)
         for row, pictures in rows.items():
             found = looked_at(

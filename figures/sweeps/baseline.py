@@ -3,9 +3,9 @@
 Relativistic pairs, R1, R2, residual blocks without norm, on the ring, the grid and stacked digits.
 Every row is trained at three learning rates. A run is quoted at the rate that is best, by the
 ``score`` below, for the other half of the runs (column ``quoted``), so that no run has a part in
-the choice of its own rate. All rows of a target have networks of equally many weights, which start
-alike (the residual ones but for the zeros of their blocks), and see the same draws: they are
-compared in pairs.
+the choice of its own rate. All rows of a target have networks of equally many weights, and see the
+same draws. Those with residual blocks start alike, and those without; between the two kinds the
+first and the last layers do. They are compared in pairs.
 
 Of the toys' samples we record the effective modes, HQ, and the reverse KL of the nearest modes; the
 score is the JS of all masses, of each mode's HQ samples and of the strays together, from those
@@ -16,7 +16,9 @@ features, beside digits that nobody trained on; the score is the JS of the count
     python figures/sweeps/baseline.py ring            # figures/runs/baseline_ring.csv, .json
     python figures/sweeps/baseline.py ring --quick    # figures/runs/baseline_ring.quick.csv, .json
 
-Without a name, all of them, one after the other.
+Without a name, all of them, one after the other. The name ``beside`` records what needs no
+training, ``baseline_beside``: on each target the measures of real data and of one Gaussian with
+their mean and covariance.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from typing import Any
 import pandas as pd
 import torch
 from by_script import write
+from families import Bell
 from torch import Generator, Tensor, nn
 
 from gan_course.distributions import GaussianMixture, grid, normal, ring
@@ -254,16 +257,39 @@ def measure(name: str, settings: dict[str, Any]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
+def measure_beside(settings: dict[str, Any], seed: int = 1) -> pd.DataFrame:
+    """What no network has made: real data, and one Gaussian; a row of the table for each run."""
+    frames = []
+    for name, own in settings["targets"].items():
+        task, random = Task(name, own), Generator().manual_seed(seed)
+        shape = (own["runs"], own["samples"])
+        bell = Bell(task.data.sample((20_000,), random).flatten(1))
+        for row in ("real", "one Gaussian"):
+            x = task.data.sample(shape, random)
+            if row == "one Gaussian":
+                x = bell.sample(shape, random).view_as(x)
+            found = [task.measure(part) for part in x.split(4)]
+            columns: dict[str, Any] = {"target": name, "row": row, "run": range(own["runs"])}
+            columns |= {
+                key: torch.cat([part[key] for part in found]).double().numpy().round(6)
+                for key in found[0]
+            }
+            frames.append(pd.DataFrame(columns))
+    return pd.concat(frames, ignore_index=True)
+
+
 def main() -> None:
     """Record the targets that are named, or all; with a note of how each was made."""
     small = "--quick" in sys.argv[1:]
     torch.set_num_threads(1)
     settings = QUICK if small else SETTINGS
-    for name in [word for word in sys.argv[1:] if word != "--quick"] or settings["targets"]:
+    names = [word for word in sys.argv[1:] if word != "--quick"]
+    for name in names or [*settings["targets"], "beside"]:
         begin = time.process_time()
-        frame = measure(name, settings)
+        beside = name == "beside"
+        frame = measure_beside(settings) if beside else measure(name, settings)
         said = {"processor seconds": round(time.process_time() - begin, 1)}
-        own = settings | {"targets": {name: settings["targets"][name]}}
+        own = settings if beside else settings | {"targets": {name: settings["targets"][name]}}
         command = f"baseline.py {name}" + " --quick" * small
         write(f"baseline_{name}", frame, command, own, said, small=small)
 

@@ -3,7 +3,8 @@
 A variational autoencoder, an autoregressive model, a diffusion model, flow matching and a
 normalising flow. Each is a module that holds its networks. ``loss(x, generator)`` gives one number
 a sample, to be made small; ``sample(shape, generator)`` draws; ``log_prob`` is the log density
-in nats, where there is one. :func:`fit` is the whole training.
+in nats, where there is one. :func:`fit` is the whole training, and :func:`quickly` a first look at
+all of them, and a GAN, on points of the plane.
 
 A point has shape ``(dim,)``, a batch ``(..., batch, dim)``: with
 :class:`~gan_course.networks.Ensemble` for networks, ``(runs, batch, dim)``, and ``runs`` models are
@@ -20,6 +21,7 @@ from gan_course.families.autoregressive import (
 )
 from gan_course.families.continuous import Diffusion, FlowMatching, along
 from gan_course.families.coupling import RealNVP
+from gan_course.families.quick import quickly
 from gan_course.families.training import Family, fit
 from gan_course.families.vae import VAE
 
@@ -37,4 +39,5 @@ __all__ = [
     "along",
     "fit",
     "masked_network",
+    "quickly",
 ]
