@@ -161,23 +161,6 @@ def test_a_button_draws_anew_and_shows_each_piece() -> None:
     assert not button.disabled
 
 
-def test_a_button_is_free_again_after_an_error() -> None:
-    calls: list[int] = []
-
-    def draw(_: Figure) -> Iterator[None]:
-        calls.append(1)
-        yield
-        if len(calls) == 2:
-            raise RuntimeError("too many")
-
-    button = on_press(draw, "Go").children[0].children[0]
-    with pytest.raises(RuntimeError, match="too many"):
-        button.click()
-    assert not button.disabled
-    button.click()
-    assert len(calls) == 3
-
-
 def test_a_button_names_a_bad_argument() -> None:
     with pytest.raises(ValueError, match="draw"):
         on_press(3, "Go")  # type: ignore[arg-type]
