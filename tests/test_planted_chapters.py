@@ -547,6 +547,15 @@ CHAPTERS = {
                 "range(len(forgers)), forgers,",
                 "range(len(forgers)), [*forgers][::-1],",
             ),
+            "one digit: the rows exchanged": (
+                'ax.set_ylabel(f"β₁ = {beta}"',
+                'ax.set_ylabel(f"β₁ = {1.4 - beta:.1f}"',
+            ),
+            "one digit: precision for the share": (
+                'def of_one(variant, step, column="largest")',
+                'def of_one(variant, step, column="precision")',
+            ),
+            "one digit: β₁ without effect": ("betas=(beta, 0.999)", "betas=(0.5, 0.999)"),
         },
         also=("Which of these is good", "A DCGAN on handwriting"),  # the judge, and G's pictures
     ),
