@@ -59,6 +59,10 @@ def test_cutout_is_a_square_of_half_the_sides_anywhere() -> None:
     assert float(share.min()) > 0.03  # every pixel at times
     # A pixel is cut if the middle lies within 4 of the 8 rows, at the rim fewer; columns, too.
     assert float(share[4, 4]) == pytest.approx(1 / 4, abs=0.03)
+    # The square reaches 2 pixels back from its middle and 1 beyond: 3 of 8 middles cut the first
+    # row, 2 of 8 the last.
+    corners = [float(share[row, column]) for row in (0, 7) for column in (0, 7)]
+    assert corners == pytest.approx([9 / 64, 6 / 64, 6 / 64, 4 / 64], abs=0.025)
 
 
 def test_it_is_off_in_evaluation_and_carries_the_gradient() -> None:
