@@ -395,8 +395,26 @@ CHAPTERS = {
                 "m / (1 - betas[0] ** t), v / (1 - betas[1] ** t)",
                 "m, v",
             ),
+            "crosses at other eigenvalues": (
+                "fastest = found.gather(1, found.imag.argmax(",
+                "fastest = found.gather(1, found.real.argmax(",
+            ),
+            "G's loss is D's": (
+                "smooth[player].mean(dim=1), style",
+                "smooth[0].mean(dim=1), style",
+            ),
+            "a third of what D proves": (
+                "smooth[0] / 2).mean(dim=1)",
+                "smooth[0] / 2).mean(dim=1) / 3",
+            ),
+            "spikes as wide as the bells": ("thin = 0.1", "thin = 0.4"),
+            "a tenth of the mass for half": ("cumsum(dim=-1) < 0.5)", "cumsum(dim=-1) < 0.1)"),
+            "three lines of one contender": (
+                "found = mean_interval(recorded(name, contender)[1:])",
+                'found = mean_interval(recorded(name, "plain")[1:])',
+            ),
         },
-        also=("The Dirac-GAN",),
+        also=("The Dirac-GAN", "Loss is not progress"),
     ),
     "07": Chapter(
         {

@@ -2,7 +2,7 @@
 
 Small GANs learn one bell and two bells. The JS of every run is computed, not estimated, at the
 same numbers of gradient evaluations. The runs of all contenders begin with the same weights
-(a wider D aside) and see the same draws, so they are compared in pairs.
+(a wider D aside), so they are compared in pairs; with k = 1 and no noise they see the same draws.
 
     python figures/sweeps/dynamics.py            # figures/runs/dynamics.csv, .json
     python figures/sweeps/dynamics.py --quick    # figures/runs/dynamics.quick.csv, .json
