@@ -541,6 +541,19 @@ CHAPTERS = {
                 "[here] * 3, says[index]",
                 "[here] * 3, says[index - 1]",
             ),
+            "means for medians": ("[where], [row.median()]", "[where], [row.mean()]"),
+            "open marks of the later step": (
+                "free[cost][0].mean(dim=1), mark, fillstyle",
+                "free[cost][1].mean(dim=1), mark, fillstyle",
+            ),
+            "numbers of the trap exchanged": (
+                "int(sign.sum()), where",
+                "int((~sign).sum()), where",
+            ),
+            "one mode may be missing": (
+                '(cell["modes"] < 8).to_numpy()',
+                '(cell["modes"] < 7).to_numpy()',
+            ),
         },
         also=("Two judges",),  # bars
     ),
