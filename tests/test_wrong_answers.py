@@ -36,7 +36,7 @@ BLUNT = (
     "the weights are not those of algorithm 1",
     "not there yet",
     "not the smallest",
-    "not what these 16 seeds say",
+    "not what these 11 seeds say",
 )
 
 

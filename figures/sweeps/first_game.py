@@ -2,7 +2,8 @@
 
 All games begin with the same weights of one seed (another prior aside), so that they are compared
 run by run. Each is looked at with 2,500 samples: clusters covered, share of high quality, the mean
-of D on real and on generated samples. The painters of digits come in pairs, one for each half of
+of D on real and on generated samples; of the games by k also the share in a cluster's direction,
+whatever its distance from the middle. The painters of digits come in pairs, one for each half of
 the data: recorded are the share of digits that lie nearer to the half that was seen, the median
 distance to the nearest unseen one, and how many unseen ones are a nearest.
 
@@ -12,6 +13,7 @@ distance to the nearest unseen one, and how many unseen ones are a nearest.
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -20,7 +22,7 @@ import torch
 from by_script import record
 from torch import Tensor, nn
 
-from gan_course.distributions import Empirical, Source, normal, ring, uniform
+from gan_course.distributions import Empirical, GaussianMixture, Source, normal, ring, uniform
 from gan_course.images import digits
 from gan_course.metrics import mode_coverage
 from gan_course.networks import Ensemble, mlp
@@ -32,20 +34,22 @@ PRIORS: dict[str, Source] = {
     "normal, 2": normal(2),
     "uniform, 2": uniform(2),
     "normal, 8": normal(8),
+    "normal, 2, narrow": GaussianMixture(torch.zeros(1, 2), 3**-0.5),  # the uniform's spread
 }
 SETTINGS: dict[str, Any] = {
     "runs": 24,
     "batch": 64,
     "width": 64,
     "samples": 2_500,
-    "priors": [700, 2_100],  # when to look, in steps
-    "k": {"1": [100, 300, 400], "5": [100]},
+    # When to look, in steps:
+    "priors": {name: [700, 2_100] for name in PRIORS} | {"normal, 2, narrow": [700]},
+    "k": {"1": [100, 300, 400, 600, 900], "5": [100, 200, 300]},
     "far ahead": {"alone": 200, "rate": 1e-5, "back": [100, 400, 800]},
     "digits": {"pairs": 16, "steps": 800, "painted": 800},
 }
 QUICK = SETTINGS | {
     "runs": 4,
-    "priors": [60],
+    "priors": {name: [60] for name in PRIORS},
     "k": {"1": [40], "5": [40]},
     "far ahead": {"alone": 40, "rate": 1e-5, "back": [20]},
     "digits": {"pairs": 2, "steps": 20, "painted": 200},
@@ -62,14 +66,23 @@ def game(chosen: dict[str, Any], prior: Source, **settings: Any) -> Trainer:
     return Trainer(G, D, RING, prior, Settings(**settings), device="cpu")
 
 
-def look(trainer: Trainer, samples: int) -> dict[str, Tensor]:
+def on_spokes(x: Tensor) -> Tensor:
+    """The share in the direction of a cluster, up to three standard deviations, ``(runs,)``."""
+    angle = torch.atan2(x[..., 1], x[..., 0]) - torch.atan2(RING.centers[0, 1], RING.centers[0, 0])
+    turn = 2 * math.pi / len(RING.centers)
+    off = (angle + turn / 2) % turn - turn / 2  # from the nearest direction
+    return (off.abs() < 0.15).float().mean(dim=-1)
+
+
+def look(trainer: Trainer, samples: int, spokes: bool = False) -> dict[str, Tensor]:
     """What the samples and D are like, each of shape ``(runs,)``."""
     x = trainer.sample(samples)
     y = RING.sample((trainer.runs, samples), torch.Generator().manual_seed(1))
     seen = mode_coverage(x, RING.centers, std=0.05)
     with torch.no_grad():
         real, fake = (trainer.logits(points).sigmoid().mean(dim=1) for points in (y, x))
-    return {"modes": seen.modes, "high_quality": seen.high_quality, "real": real, "fake": fake}
+    found = {"modes": seen.modes, "high_quality": seen.high_quality, "real": real, "fake": fake}
+    return found | {"spokes": on_spokes(x)} if spokes else found
 
 
 def nearer_to_seen(made: Tensor, seen: Tensor, unseen: Tensor) -> Tensor:
@@ -109,16 +122,16 @@ def measure(settings: dict[str, Any]) -> pd.DataFrame:
         print(experiment, name, step, flush=True)
 
     samples = settings["samples"]
-    for name, prior in PRIORS.items():
-        trainer = game(settings, prior)
-        for step in settings["priors"]:
+    for name, steps in settings["priors"].items():
+        trainer = game(settings, PRIORS[name])
+        for step in steps:
             trainer.train(step - trainer.steps, progress=False)
             keep("prior", name, step, look(trainer, samples))
     for k, steps in settings["k"].items():
         trainer = game(settings, normal(2), k=int(k))
         for step in steps:
             trainer.train(step - trainer.steps, progress=False)
-            keep("k", str(k), step, look(trainer, samples))
+            keep("k", k, step, look(trainer, samples, spokes=True))
     ahead = settings["far ahead"]
     for loss in ("minimax", "non-saturating"):
         trainer = game(settings, normal(2), loss=loss, generator_rate=ahead["rate"])
