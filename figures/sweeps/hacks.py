@@ -11,8 +11,8 @@ Each part has a table of its own:
     python figures/sweeps/hacks.py one            # figures/runs/hacks_one.csv, .json
     python figures/sweeps/hacks.py one --quick    # figures/runs/hacks_one.quick.csv, …
 
-Without a name, all of them, one after the other: half an hour on one core. So far ``one`` is
-recorded; chapter 09 quotes no other part.
+Without a name, all of them, one after the other: half an hour on one core. So far ``one`` and
+``latent`` are recorded, the latter without its small version; chapter 09 quotes the first.
 """
 
 from __future__ import annotations
