@@ -293,6 +293,7 @@ def clean(rest: list[str]) -> None:
     """Remove what the commands have made, no source; --all removes .venv, too."""
     caches = [".pytest_cache", ".mypy_cache", ".ruff_cache", "gan_course.egg-info"]
     caches += ["build", "site", "jupyter_execute", "book/notebooks", "book/figures"]
+    caches += ["book/library", "book/_static/places", "book/_static/trainings"]
     deep = [p for top in PARTS for p in (ROOT / top).rglob("*") if p.name in GENERATED]
     caches += [VENV.name] if "--all" in rest else []
     for path in [*(ROOT / name for name in caches), *deep]:

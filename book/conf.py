@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "notebooks")]
 
 from staging import cited_in_chapters, stage  # noqa: E402
 
@@ -21,7 +21,7 @@ html_show_copyright = False
 html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["book.css"]
-html_js_files = ["recordings.js", "keyboard.js"]
+html_js_files = ["recordings.js", "keyboard.js", ("sliders.js", {"defer": "defer"})]
 html_theme_options = {"navigation_with_keys": True}
 extensions = [
     "myst_nb",

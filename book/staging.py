@@ -10,6 +10,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import nbformat
+import player
+import sliders
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 from references import items, listed
@@ -18,7 +20,10 @@ from teaching import page
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 #: Where each kind of generated page stands; all of it is made anew by each build.
-GENERATED = ("notebooks", "figures", "library", "chapter_map.md", "exercises.md")
+GENERATED = (
+    *("notebooks", "figures", "library", "_static/places", "_static/trainings"),
+    *("chapter_map.md", "exercises.md"),
+)
 #: A link to a heading, of this page or of another.
 FRAGMENT = re.compile(r"(?<=\]\()([\w.]*#)([^)\s]+)(?=\))")
 #: The library's modules in the order of its own page, with what it says of each.
@@ -30,7 +35,8 @@ def stage() -> dict[str, str]:
     for name in GENERATED:
         if (HERE / name).is_dir():
             shutil.rmtree(HERE / name)
-    left_out = shutil.ignore_patterns("source", "*.py", "__pycache__", ".*", "runs", "sweeps")
+    data = ("runs", "sweeps", "places*")
+    left_out = shutil.ignore_patterns("source", "*.py", "__pycache__", ".*", *data)
     for folder in ("notebooks", "figures"):
         shutil.copytree(ROOT / folder, HERE / folder, ignore=left_out)
     chapters = sorted((HERE / "notebooks").glob("[0-9A][0-9]_*.ipynb"))
@@ -41,10 +47,12 @@ def stage() -> dict[str, str]:
         for name in _imported(notebook):
             used[name].append(path.stem[:2])
         _number(path, notebook)
+        sliders.place(path.stem[:2], notebook)
         nbformat.write(notebook, path)
     (HERE / "chapter_map.md").write_text(_table(rows), encoding="utf-8")
     (HERE / "exercises.md").write_text(page(), encoding="utf-8")
     _library(used)
+    player.write()
     return {path.stem[:2]: f"notebooks/{path.stem}" for path in chapters}
 
 

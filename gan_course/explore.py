@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from io import BytesIO
 from typing import Any
@@ -45,8 +46,34 @@ Control = tuple[float, float, float] | tuple[float, float, float, float] | Seque
 # Moves that arrive within this time become one drawing: a dragged slider sends dozens.
 PAUSE = 0.03
 
+# Dots per inch of the widget's picture.
+DOTS = 110
+
 # Text for screen readers, off the screen.
 _UNSEEN = "position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)"
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """What a reader explores: a picture of some quantities.
+
+    Attributes:
+        draw: draws it on an empty figure, ``draw(figure, name=value, ...)``.
+        size: width and height of the figure, in inches.
+        alt: what it shows, in words.
+        controls: the range or the words of each quantity.
+    """
+
+    draw: Callable[..., object]
+    size: tuple[float, float]
+    alt: str
+    controls: Mapping[str, Control]
+
+    def png(self, dots: int = DOTS, **values: Any) -> bytes:
+        """The picture at some values, as a PNG with so many dots per inch."""
+        figure = Figure(figsize=self.size)
+        self.draw(figure, **values)
+        return _png(figure, dots)
 
 
 def explore(
@@ -67,7 +94,8 @@ def explore(
             a slider gives whole numbers, a hundred at most.
 
     Returns:
-        The controls, in a row, above the picture. They end when their cell runs again.
+        The controls, in a row, above the picture. They end when their cell runs again. Its
+        ``sketch`` is the :class:`Sketch`, from which the static book's pictures are drawn.
 
     Raises:
         ValueError: a slider's start lies outside its ends, or its step is not positive.
@@ -84,7 +112,9 @@ def explore(
     for widget in widgets.values():
         widget.observe(later, "value")
     render()
-    return _boxed(list(widgets.values()), picture, alt)
+    box = _boxed(list(widgets.values()), picture, alt)
+    box.sketch = Sketch(draw, size, alt, controls)
+    return box
 
 
 def on_press(
@@ -144,9 +174,13 @@ def _empty(
 
 
 def _show(figure: Figure, picture: Image) -> None:
+    picture.value = _png(figure, DOTS)
+
+
+def _png(figure: Figure, dots: int) -> bytes:
     buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    picture.value = buffer.getvalue()
+    figure.savefig(buffer, format="png", dpi=dots, metadata={"Software": None})
+    return buffer.getvalue()
 
 
 def _boxed(controls: Sequence[Widget], picture: Image, alt: str) -> VBox:

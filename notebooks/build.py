@@ -17,6 +17,8 @@ Cells tagged ``hide-input`` are folded. Cell ids are made of what the source say
 its ``## `` section ends. There, a folded cell tagged ``numbers`` recomputes all of them. The
 text before the first code (the set-up aside) quotes values of the last section before the
 exercises; the exercises, and what follows, can't quote any.
+
+A cell that calls ``explore`` leaves the pictures of the static site, see ``places.py``.
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
+import places
 from gan_course.checks import NUMBER, Quoted
 
 HERE = Path(__file__).resolve().parent
@@ -346,8 +349,9 @@ def _where(source: Path, text: str, after: str = "") -> str:
 class Runner(NotebookClient):
     """Runs a notebook; asks the kernel for the digits of a ``numbers`` cell before it runs it."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, chapter: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.chapter, self.widgets = chapter, 0
         self.wrong: dict[str, str] = {}
 
     async def async_execute_cell(  # noqa: D102
@@ -356,15 +360,35 @@ class Runner(NotebookClient):
         if "numbers" in _tags(cell):
             lines = lines_of(cell)
             code = NUMBERS.format(function="print_shown", lines="\n".join(lines))
-            question = new_code_cell(code)
-            await super().async_execute_cell(question, cell_index, store_history=False)
-            self.code_cells_executed -= 1  # the reader's kernel has no such cell
+            question = await self._aside(code, cell_index)
             found = dict(zip(lines, json.loads(question.outputs[0].text), strict=True))
             self.wrong |= {line: wrong for line, (_, wrong) in found.items() if wrong}
             if self.wrong:
                 return cell
             state_numbers(cell, {line: digits for line, (digits, _) in found.items()})
-        return await super().async_execute_cell(cell, cell_index, *args, **kwargs)
+        done = await super().async_execute_cell(cell, cell_index, *args, **kwargs)
+        if cell.cell_type == "code" and places.CALL.search(cell.source):
+            await self._film(cell.id, cell_index)
+        return done
+
+    async def _aside(self, code: str, cell_index: int) -> NotebookNode:
+        """Run a cell that the reader's kernel has not; nbclient puts it in the place of one."""
+        here, cell = self.nb.cells[cell_index], new_code_cell(code)
+        await super().async_execute_cell(cell, cell_index, store_history=False)
+        self.nb.cells[cell_index] = here
+        self.code_cells_executed -= 1
+        return cell
+
+    async def _film(self, cell: str, cell_index: int) -> None:
+        """Have the widget that was shown last draw the pictures of the static site."""
+        self.widgets += 1
+        chosen = places.chosen(self.chapter)
+        if self.widgets <= len(chosen):  # else `problems` says so
+            path = str(places.archive(self.chapter, self.widgets))
+            shown = f"Out[max(Out)].sketch, {chosen[self.widgets - 1]!r}"
+            found = f'__import__("sys").path.append({str(Path(__file__).parent)!r})'
+            film = f'{found} or __import__("places").film({shown}, {path!r}, {cell!r})'
+            await self._aside(film, cell_index)
 
 
 def execute(notebook: NotebookNode, source: Path) -> NotebookNode:
@@ -373,6 +397,7 @@ def execute(notebook: NotebookNode, source: Path) -> NotebookNode:
     os.environ["TQDM_DISABLE"] = "1"  # a bar shows on slow machines only
     client = Runner(
         notebook,
+        chapter=source.stem[:2],
         kernel_name="python3",
         timeout=600,
         record_timing=False,
@@ -469,7 +494,10 @@ def problems(source: Path) -> list[str]:
     return [
         f"{path.relative_to(ROOT).as_posix()}: {problem}"
         for path, notebook in wanted.items()
-        for problem in _problems(source, path, notebook)
+        for problem in (
+            *_problems(source, path, notebook),
+            *(places.problems(source.stem[:2], notebook) if path.parent == HERE else ()),
+        )
     ]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from functools import cache
 from html import unescape
@@ -17,8 +19,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup, Tag
 from jupyter_browser import chromium
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from tools import ROOT, load
+
+load("notebooks/places.py")  # which the next one imports
+sliders = load("book/sliders.py")
 
 pytestmark = [
     pytest.mark.browser,
@@ -26,7 +31,8 @@ pytestmark = [
 ]
 launches = load("book/pages.py").launches
 PHONE, DESK = 390, 1280
-REFERENCE = ("notation", "glossary", "bibliography", "teaching", "exercises")
+REFERENCE = ("trainings", "notation", "glossary", "bibliography", "teaching", "exercises")
+HEAVIEST = 3_000_000  # bytes of a page and all that it loads at first
 
 
 @pytest.fixture(scope="module")
@@ -262,3 +268,60 @@ def test_a_recording_gets_the_height_it_asks_for(site: Path, browser: Browser) -
         lab = frame.locator("#lab").evaluate("e => e.offsetTop + e.scrollHeight")
         assert inner[1] - lab < 40
         page.close()
+
+
+def test_each_slider_shows_the_picture_of_its_place_and_pages_are_light(
+    site: Path, browser: Browser
+) -> None:
+    page = browser.new_page(viewport={"width": DESK, "height": 900})
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    moved = 0
+    for path in [site / "index.html", *sorted(site.glob("notebooks/[0-9A]*.html"))]:
+        asked.clear()
+        opened(page, path)
+        page.wait_for_load_state()
+        files = {site / unquote(url.removeprefix(f"{site.as_uri()}/")) for url in asked}
+        parts = [file for file in files if file.is_file() and "_downloads" not in file.parts]
+        assert sum(file.stat().st_size for file in parts) < HEAVIEST, path.name
+        archives = sorted(sliders.places.FOLDER.glob(f"{path.name[:2]}_*.zip"))
+        assert page.locator("figure.sliders").count() == len(archives)
+        assert sum(file.suffix == ".webp" for file in parts) <= len(archives)  # lazily
+        for figure, archive in zip(page.locator("figure.sliders").all(), archives, strict=True):
+            for control in figure.locator("input, select").all():
+                last = control.evaluate("e => e.max ? e.value === e.max : false")
+                control.press("ArrowLeft" if last else "ArrowRight")
+                assert shown_bytes(figure, path) == drawn_bytes(figure, archive), archive.name
+                moved += 1
+    page.close()
+    assert moved > 15
+
+
+def shown_bytes(figure: Locator, path: Path) -> bytes:
+    """The picture that a widget shows, once it is there."""
+    expect(figure).not_to_have_attribute("aria-busy", "true")
+    image = figure.locator("img")
+    assert image.evaluate("e => e.complete && e.naturalWidth > 300")
+    return (path.parent / str(image.get_attribute("src"))).resolve().read_bytes()
+
+
+def drawn_bytes(figure: Locator, archive: Path) -> bytes:
+    """The picture that was drawn with the values that the widget's controls name."""
+    named = {
+        control.locator("label").inner_text(): control.locator(".value, select").evaluate(
+            "e => e.value ?? e.textContent"
+        )
+        for control in figure.locator(".controls > div").all()
+    }
+    note = sliders.places.described(archive)
+    stops = [control["places"] for control in note["controls"]]
+    for number, values in zip(note["pictures"], itertools.product(*stops), strict=True):
+        said = {
+            control["name"].strip("_").replace("_", " "): sliders.shown(value)
+            for control, value in zip(note["controls"], values, strict=True)
+            if len(control["places"]) > 1
+        }
+        if said == named:
+            with zipfile.ZipFile(archive) as file:
+                return file.read(f"{number}.webp")
+    raise AssertionError(f"{archive.name}: nothing was drawn at {named}")

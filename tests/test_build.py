@@ -252,6 +252,29 @@ def test_a_widget_leaves_its_picture(source: Path) -> None:
     assert words.data == {"text/plain": build.WIDGET_TEXT}
 
 
+def test_a_slider_leaves_the_pictures_of_its_places(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drawn when its cell has run; the cells below, and their numbers, are as without."""
+    monkeypatch.setattr(build.places, "TABLE", source.with_name("places.toml"))
+    monkeypatch.setattr(build.places, "FOLDER", source.with_name("places"))
+    build.places.TABLE.write_text("[[02]]\nx = [1, 2]\n")
+    widget = (
+        "import random\nfrom gan_course.explore import explore\n"
+        "def draw(figure, x):\n    random.random(), figure.set_facecolor((x / 4, 0, 0))\n"
+        "random.seed(0)\nexplore(\n    draw, size=(1, 1), x=(0.0, 4.0, 2.0)\n)"
+    )
+    source.write_text(SOURCE.replace('print("in the chapter only")', widget), encoding="utf-8")
+    assert build.build(source) == []
+    cell = nbformat.read(source.parents[1] / "02_trial.ipynb", as_version=4).cells[2]
+    assert len(cell.outputs) == 2 and cell.execution_count == 2
+    note = build.places.described(build.places.archive("02", 1))
+    assert (note["cell"], note["pictures"]) == (cell.id, [0, 1])
+    build.places.TABLE.write_text("[[02]]\nx = [2, 3]\n")
+    (problem,) = build.problems(source)
+    assert "at other places" in problem
+
+
 def test_a_lab_leaves_its_picture_and_what_it_shows_in_words(source: Path) -> None:
     lab = "from gan_course.lab import Lab\n\nlab = Lab(width=8)\nlab.run(3)\nlab"
     source.write_text(SOURCE.replace('print("in the chapter only")', lab), encoding="utf-8")

@@ -53,6 +53,13 @@ def test_the_picture_has_words_and_no_tooltip() -> None:
     assert "a &lt; b" in spoken.value
 
 
+def test_its_sketch_draws_what_the_widget_shows() -> None:
+    box = explore(recorder()[1], size=(3, 1), alt="a title", mean=(0.0, 1.0, 0.5), k=(1, 5, 2))
+    assert box.sketch.png(mean=0.5, k=2) == bytes(box.children[1].value)
+    assert box.sketch.png(mean=0.5, k=3) != bytes(box.children[1].value)
+    assert (box.sketch.size, box.sketch.alt) == ((3, 1), "a title")
+
+
 def test_both_ends_and_the_middle_can_be_drawn() -> None:
     seen, draw = recorder()
     (slider,) = controls(explore(draw, std=(0.1, 2.1, 1.0)))
