@@ -31,7 +31,7 @@ for (const figure of document.querySelectorAll("figure.sliders")) {
     figure.removeAttribute("aria-busy");
     about.textContent = came ? text : "This picture could not be loaded.";
     image.hidden = !came;
-    image.src = next.src;
+    image.src = address(stops);
     image.alt = `${alt.replace(/\.?$/, ".")} Here ${names.map((name, i) => `${name} is ${values[i]}`).join(", ")}.`;
   }
 
