@@ -35,8 +35,7 @@ MENU = """<div><label for="{id}">{name}</label><select id="{id}" autocomplete="o
 
 def place(chapter: str, notebook: NotebookNode) -> None:
     """Unpack the pictures of a chapter's widgets, and put them in the place of the first one."""
-    tables = places.chosen(chapter)
-    for number, (cell, _) in enumerate(zip(places.widgets(notebook), tables, strict=False), 1):
+    for number, cell in enumerate(places.widgets(notebook), 1):
         path = places.archive(chapter, number)
         folder = FOLDER / path.stem
         unpack(path, folder)

@@ -56,10 +56,10 @@ def widgets(notebook: NotebookNode) -> list[NotebookNode]:
 def problems(chapter: str, notebook: NotebookNode) -> Iterator[str]:
     """What is wrong with the pictures of a chapter's widgets, in words."""
     cells, tables = widgets(notebook), chosen(chapter)
-    if tables and len(cells) != len(tables):
+    if len(cells) != len(tables):
         yield f"{len(cells)} cells call explore, {TABLE.name} has places for {len(tables)}"
         return
-    for number, (cell, places) in enumerate(zip(cells, tables, strict=False), 1):
+    for number, (cell, places) in enumerate(zip(cells, tables, strict=True), 1):
         path = archive(chapter, number)
         if not path.exists():
             yield f"{path.name} is missing, run `make notebooks ARGS={chapter}`"

@@ -294,7 +294,7 @@ def test_each_slider_shows_the_picture_of_its_place_and_pages_are_light(
                 assert shown_bytes(figure, path) == drawn_bytes(figure, archive), archive.name
                 moved += 1
     page.close()
-    assert moved > 15
+    assert moved > 20
 
 
 def shown_bytes(figure: Locator, path: Path) -> bytes:
