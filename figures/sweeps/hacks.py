@@ -369,7 +369,7 @@ def moved(
     """Means of classes from one half of the z, tried on the other, over all ordered pairs.
 
     The control directions are as long as the right one: the difference of two other classes, and
-    a direction drawn at random.
+    a direction drawn at random. A maker of fewer than four classes has nothing to compare.
     """
     said = judge.classify(paint(z))
     first, test = z.chunk(2)
@@ -378,7 +378,8 @@ def moved(
     classes = [c for c in range(10) if counts[c] >= 20]
     means = {c: first[of_first == c].mean(dim=0) for c in classes}
     found: dict[tuple[str, float], list[float]] = {}
-    for a, b in itertools.permutations(classes, 2):
+    pairs = itertools.permutations(classes, 2) if len(classes) >= 4 else ()
+    for a, b in pairs:
         start, right = test[of_test == a][:50], means[b] - means[a]
         others = [c for c in classes if c not in (a, b)]
         picked = torch.randperm(len(others), generator=random)[:2].tolist()
