@@ -94,8 +94,8 @@ def _recording(loss: str, k: int, numbers: pd.DataFrame, arrays: list[Any]) -> s
 
 
 def _short(column: pd.Series[float]) -> list[float | None]:
-    """Numbers with six digits; what is not finite is null."""
-    return [float(f"{v:.6g}") if np.isfinite(v) else None for v in column]
+    """Numbers as the table has them; what is not finite is null."""
+    return [float(f"{v:.9g}") if np.isfinite(v) else None for v in column]
 
 
 def _player(about: dict[str, Any]) -> str:
