@@ -541,7 +541,6 @@ CHAPTERS = {
                 "[here] * 3, says[index]",
                 "[here] * 3, says[index - 1]",
             ),
-            "means for medians": ("[where], [row.median()]", "[where], [row.mean()]"),
             "open marks of the later step": (
                 "free[cost][0].mean(dim=1), mark, fillstyle",
                 "free[cost][1].mean(dim=1), mark, fillstyle",
