@@ -586,6 +586,14 @@ CHAPTERS = {
                 'def of_one(variant, step, column="precision")',
             ),
             "one digit: β₁ without effect": ("betas=(beta, 0.999)", "betas=(0.5, 0.999)"),
+            "arithmetic: ways in another order": (
+                "for way in WAYS[1:]:",
+                "for way in WAYS[:-1]:",
+            ),
+            "arithmetic: trained for the linear map": (
+                'linear = arrived("normal pixels"',
+                'linear = arrived("perceptrons"',
+            ),
         },
         also=("Which of these is good", "A DCGAN on handwriting"),  # the judge, and G's pictures
     ),
