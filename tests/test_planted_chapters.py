@@ -586,11 +586,15 @@ CHAPTERS = {
                 'def of_one(variant, step, column="precision")',
             ),
             "one digit: β₁ without effect": ("betas=(beta, 0.999)", "betas=(0.5, 0.999)"),
-            "arithmetic: ways in another order": (
-                "for way in WAYS[1:]:",
-                "for way in WAYS[:-1]:",
+            "arithmetic: half of the step": (
+                "def arrived(who, way, scale=2.0)",
+                "def arrived(who, way, scale=1.0)",
             ),
-            "arithmetic: trained for the linear map": (
+            "arithmetic: rows of all ways": (
+                '["variant", "way", "scale"]].eq([who, way, scale])',
+                '["variant", "scale"]].eq([who, scale])',
+            ),
+            "arithmetic: a trained G for the linear map": (
                 'linear = arrived("normal pixels"',
                 'linear = arrived("perceptrons"',
             ),
