@@ -22,7 +22,8 @@ html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["book.css"]
 html_js_files = ["recordings.js", "keyboard.js", ("sliders.js", {"defer": "defer"})]
-html_theme_options = {"navigation_with_keys": True}
+# The arrow keys scroll wide code and move sliders; they must not leave the page.
+html_theme_options = {"navigation_with_keys": False}
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",

@@ -7,7 +7,6 @@ import re
 import shutil
 from collections import defaultdict
 from pathlib import Path
-from urllib.parse import unquote
 
 import nbformat
 import player
@@ -24,8 +23,6 @@ GENERATED = (
     *("notebooks", "figures", "library", "_static/places", "_static/trainings"),
     *("chapter_map.md", "exercises.md"),
 )
-#: A link to a heading, of this page or of another.
-FRAGMENT = re.compile(r"(?<=\]\()([\w.]*#)([^)\s]+)(?=\))")
 #: The library's modules in the order of its own page, with what it says of each.
 MODULE = re.compile(r"^``(\w+)``\s+(.+?)\s{2,}(.+)$", re.MULTILINE)
 
@@ -70,17 +67,11 @@ def _number(path: Path, notebook: NotebookNode) -> None:
     """Put the chapter's number into its title, its solutions below it; mend links to here."""
     for cell in notebook.cells:  # the book's own pages stand one folder up here
         cell.source = cell.source.replace("](../book/", "](../")
-        cell.source = FRAGMENT.sub(lambda link: link[1] + anchor(link[2]), cell.source)
     first = notebook.cells[0]
     first.source = first.source.replace("# ", f"# {path.stem[:2]} ", 1)
     if (path.parent / "solutions" / path.name).exists():
         toctree = f"```{{toctree}}\n:hidden:\n\nSolutions <solutions/{path.stem}>\n```"
         notebook.cells.append(new_markdown_cell(toctree))
-
-
-def anchor(heading: str) -> str:
-    """Sphinx's id of a heading, from JupyterLab's, by which notebooks link to it."""
-    return re.sub(r"^[\d-]+|-$", "", re.sub(r"[^a-z0-9]+", "-", unquote(heading).lower()))
 
 
 def _row(path: Path, notebook: NotebookNode) -> tuple[str, str, str, str, str]:

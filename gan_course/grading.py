@@ -18,7 +18,6 @@ import os
 import queue
 import re
 import secrets
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -260,11 +259,8 @@ class _Kernel:
 
     async def start(self, path: Path, folder: Path) -> None:
         """Start it in ``folder / "notebooks"``, with what lies beside ``path`` at hand."""
-        here = folder / "notebooks"  # the chapters' records lie beside that, in ../figures/runs
+        here = folder / "notebooks"
         here.mkdir(exist_ok=True)
-        if (ROOT / "figures" / "runs").is_dir():
-            runs = folder / "figures" / "runs"
-            shutil.copytree(ROOT / "figures" / "runs", runs, dirs_exist_ok=True)
         await self._manager.start_kernel(
             cwd=str(here),
             env=_environment(str(path.parent.resolve())),

@@ -33,6 +33,7 @@ import json
 import os
 import re
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -53,6 +54,9 @@ from gan_course.checks import NUMBER, Quoted
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 CACHE = ROOT / "build" / "notebooks.json"
+REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+    "gan-course"
+]["repository"]
 LARGEST = 1_000_000  # bytes; larger notebooks are slow to open and not shown on GitHub
 UNSEEN = 8  # of 255: by so much a pixel's colour may change when a picture is made small
 PROCESSES = 2
@@ -130,6 +134,22 @@ def _open(solution: re.Match[str]) -> str:
     return f"{indentation}# your code here\n{indentation}..."
 
 
+def with_install(setup: str, repository: str) -> str:
+    """Say above a set-up's first import of the library what to do where it is not installed.
+
+    An error there shows the line.
+
+    Args:
+        setup: the cell's code.
+        repository: owner/name on GitHub, or nothing.
+    """
+    line = '# Not installed? Once, in a terminal in the course\'s folder: pip install -e ".[book]"'
+    if repository:
+        wanted = f"gan-course[book] @ git+https://github.com/{repository}"
+        line = f'# Not installed? Once: %pip install "{wanted}", then restart the kernel.'
+    return re.sub(r"^(?=from gan_course\b)", f"{line}\n", setup, count=1, flags=re.M)
+
+
 def has_exercises(source: Path) -> bool:
     """Whether a page asks anything of its reader; 00 and the errata do not."""
     return bool(re.search(EXERCISES, source.read_text(encoding="utf-8"), flags=re.M))
@@ -187,6 +207,8 @@ def _notebook(cells: list[NotebookNode]) -> NotebookNode:
     taken: dict[str, int] = {}
     for cell in cells:
         cell.metadata = _metadata(_tags(cell))
+        if "setup" in _tags(cell):
+            cell.source = with_install(cell.source, REPOSITORY)
         name = hashlib.sha256(cell.source.encode()).hexdigest()[:12]
         taken[name] = taken.get(name, 0) + 1
         cell.id = name if taken[name] == 1 else f"{name}-{taken[name]}"

@@ -613,3 +613,18 @@ def test_exercises_quote_no_numbers(source: Path) -> None:
         "02_trial.md, line 45: {=runs}: the exercises, and what follows, can't quote a number"
     )
     assert build.problems(source) == [problem]
+
+
+def test_a_set_up_says_how_to_install_the_library() -> None:
+    code = (
+        "import torch\n\nfrom gan_course.checks import check\nfrom gan_course.losses import bce\n"
+    )
+    told = build.with_install(code, "someone/gan-course").splitlines()
+    assert told[3] == "from gan_course.checks import check"
+    assert 'install "gan-course[book] @ git+https://github.com/someone/gan-course"' in told[2]
+    assert "\n".join(told).count("# Not installed?") == 1
+    assert 'pip install -e ".[book]"' in build.with_install(code, "").splitlines()[2]
+    assert build.with_install("import torch\n", "") == "import torch\n"
+    for path in ASKING:
+        cells = build.chapter(path).cells
+        assert sum("# Not installed?" in cell.source for cell in cells) == 1, path.name
