@@ -42,7 +42,7 @@ KINDS = ("decimal", "percentage", "x of y", "a ± b", "count", "other")
 SHIFTS = (-2, -1, 1, 2)  # units of the last digit
 FLOOR = 0.97  # of the shifts, noticed
 FRAGILE = 0.2  # of the tolerance, left
-LONGEST = 120  # seconds for the rest of a section
+LONGEST = 120  # seconds of the processor for the rest of a section
 
 
 # --- Numbers -----------------------------------------------------------------------------
@@ -392,8 +392,12 @@ def in_a_fork(chapter: Run, act: Callable[[], None], rest: Sequence[str], first:
         child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # a handler would raise in a cell: noticed
-    signal.alarm(LONGEST)  # its signal ends the copy, which counts as not noticed
+    # A signal ends a copy that never ends, and that counts as not noticed: after so much
+    # processor time, which other work on the machine leaves alone, or when it only waits.
+    for limit in (signal.SIGPROF, signal.SIGALRM):
+        signal.signal(limit, signal.SIG_DFL)  # a handler would raise in a cell: noticed
+    signal.setitimer(signal.ITIMER_PROF, LONGEST)
+    signal.alarm(5 * LONGEST)
     try:
         act()
         for code in rest:
