@@ -40,7 +40,8 @@ Places = Mapping[str, Sequence[Any]]
 
 def chosen(chapter: str) -> list[Places]:
     """The places of each of a chapter's widgets, in their order."""
-    return tomllib.loads(TABLE.read_text(encoding="utf-8")).get(chapter, [])
+    table: dict[str, list[Places]] = tomllib.loads(TABLE.read_text(encoding="utf-8"))
+    return table.get(chapter, [])
 
 
 def archive(chapter: str, widget: int) -> Path:

@@ -254,7 +254,7 @@ def test_a_split_with_the_same_share_counts_against_it() -> None:
     real, x = randn(4, 2), randn(4, 2)[:1].expand(1, 5, 2)
     found = memorisation(x, real[:2], real[2:], 2000, Generator().manual_seed(0))
     assert (float(found.share), float(found.p_value)) == (1, pytest.approx(1 / 2, abs=0.05))
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(99)
         again = memorisation(x, real[:2], real[2:], 2000, Generator().manual_seed(0))
     assert torch.equal(again.p_value, found.p_value)

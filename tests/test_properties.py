@@ -253,7 +253,7 @@ MORE: dict[str, Asked] = {
         {"grid": {"k": [1]}, "variants": None, "settings": {"runs": 1}},
     ),
     "exists": (checkpoints.exists, {"path": "nowhere.pt"}),
-    "drawn": (checks.drawn, {"ax": AX}),
+    "drawn": (checks.drawn, {"ax": Figure().subplots()}),
     "find": (exercises.find, {"key": "01.1"}),
     "keys_of": (exercises.keys_of, {"chapter": "01"}),
     "grade": (grading.grade, {"paths": [], "jobs": 1, "limit": 1.0, "setup_limit": 1.0}),
