@@ -30,6 +30,10 @@ def one_hot(label: Tensor, classes: int, dtype: torch.dtype = torch.float32) -> 
     _check_label(label, classes)
     if not isinstance(dtype, torch.dtype):
         raise ValueError(f"dtype = {shown(dtype)}: must be a torch.dtype")
+    return _rows(label, classes, dtype)
+
+
+def _rows(label: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
     # `F.one_hot` looks at its values, which vmap cannot.
     return (label.unsqueeze(-1) == torch.arange(classes, device=label.device)).to(dtype)
 
@@ -48,8 +52,9 @@ def _check_label(label: Tensor, classes: int) -> None:
         raise ValueError(f"label = {shown(label)}: must be from 0 to {classes - 1}")
 
 
-def _features(x: object, inputs: int, label: Tensor) -> Tensor:
-    """Samples ``(batch, inputs)``, as many as there are labels."""
+def _features(x: object, inputs: int, label: Tensor, classes: int) -> Tensor:
+    """Samples ``(batch, inputs)``, as many as there are labels, each of a class that there is."""
+    _check_label(label, classes)
     if not isinstance(x, Tensor) or not x.is_floating_point():
         raise ValueError(f"x = {shown(x)}: must be a tensor of floats, (batch, {inputs})")
     if x.dim() != 2 or x.shape[1] != inputs:
@@ -93,9 +98,8 @@ class Concatenated(nn.Module):
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
         """Samples ``(batch, inputs)`` and labels ``(batch,)`` to ``(batch, outputs)``."""
-        _check_label(label, self.classes)
-        x = _features(x, self.inputs, label)
-        y = one_hot(label, self.classes, x.dtype)
+        x = _features(x, self.inputs, label, self.classes)
+        y = _rows(label, self.classes, x.dtype)  # the labels have been looked at
         result: Tensor = self.network(torch.cat([x, y], dim=-1))
         return result
 
@@ -148,8 +152,7 @@ class Normalised(nn.Module):
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
         """Noise ``(batch, inputs)`` and labels ``(batch,)`` to ``(batch, outputs)``."""
-        _check_label(label, self.classes)
-        x = _features(x, self.inputs, label)
+        x = _features(x, self.inputs, label, self.classes)
         parts = zip(self.layers, self.norms, self.gains, self.biases, strict=True)
         for layer, norm, gain, bias in parts:
             x = self.bend(norm(layer(x)) * gain[label] + bias[label])
@@ -194,8 +197,7 @@ class Projection(nn.Module):
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
         """Samples ``(batch, inputs)`` and labels ``(batch,)`` to logits ``(batch, 1)``."""
-        _check_label(label, self.classes)
-        x = _features(x, self.inputs, label)
+        x = _features(x, self.inputs, label, self.classes)
         phi = self.phi(x)
         result: Tensor = self.psi(phi) + (phi * self.v[label]).sum(dim=-1, keepdim=True)
         return result

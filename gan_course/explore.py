@@ -102,18 +102,17 @@ def explore(
     """
     size, picture = _empty(draw, size, alt)
     widgets = {name: _widget(name, control) for name, control in controls.items()}
+    sketch = Sketch(draw, size, alt, controls)
 
     def render() -> None:
-        figure = Figure(figsize=size)
-        draw(figure, **{name: widget.value for name, widget in widgets.items()})
-        _show(figure, picture)
+        picture.value = sketch.png(**{name: widget.value for name, widget in widgets.items()})
 
     later = _Later(render)
     for widget in widgets.values():
         widget.observe(later, "value")
     render()
     box = _boxed(list(widgets.values()), picture, alt)
-    box.sketch = Sketch(draw, size, alt, controls)
+    box.sketch = sketch
     return box
 
 
@@ -149,8 +148,8 @@ def on_press(
         try:
             figure = Figure(figsize=size)
             for _ in draw(figure):
-                _show(figure, picture)
-            _show(figure, picture)
+                picture.value = _png(figure, DOTS)
+            picture.value = _png(figure, DOTS)
         finally:
             button.disabled = False
 
@@ -169,12 +168,8 @@ def _empty(
     size = (number("size", size[0], above=0), number("size", size[1], above=0))
     if not isinstance(alt, str):
         raise ValueError(f"alt = {shown(alt)}: must be words")
-    width = Layout(width="100%", max_width=f"{110 * size[0]:.0f}px")
+    width = Layout(width="100%", max_width=f"{DOTS * size[0]:.0f}px")
     return size, Image(format="png", layout=width)
-
-
-def _show(figure: Figure, picture: Image) -> None:
-    picture.value = _png(figure, DOTS)
 
 
 def _png(figure: Figure, dots: int) -> bytes:

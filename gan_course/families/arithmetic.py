@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor, nn
 
-from gan_course.arguments import sizes, tensor
+from gan_course.arguments import tensor
 
 LOG_TAU = math.log(2 * math.pi)
 #: More of anything is a slip, which would fill the memory without a word.
@@ -58,9 +58,7 @@ def like_normal(x: Tensor, generator: Generator | None) -> Tensor:
 
 def normal(shape: Sequence[int], generator: Generator | None, like: Tensor) -> Tensor:
     """Standard normal numbers of a shape, of the kind of ``like``."""
-    return torch.randn(
-        sizes("shape", shape), generator=generator, dtype=like.dtype, device=like.device
-    )
+    return torch.randn(tuple(shape), generator=generator, dtype=like.dtype, device=like.device)
 
 
 def choose(log_weight: Tensor, generator: Generator | None) -> Tensor:

@@ -210,8 +210,9 @@ class Lab:
             raise ValueError(f"path = {shown(path)}: must be a path that ends in .html")
         path = Path(path)
         steps, every = whole("steps", steps, at_least=1), whole("every", every, at_least=1)
-        check(self, path, steps, every, {} if changes is None else changes)
-        write(path, record(self, steps, every, changes or {}), f"GAN: {self.values['data']}")
+        changes = {} if changes is None else changes
+        check(self, path, steps, every, changes)
+        write(path, record(self, steps, every, changes), f"GAN: {self.values['data']}")
         return path
 
     def stop(self) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
+from gan_course.arguments import function, mapping, shown, tensor
+from gan_course.distributions import Source
 from gan_course.networks import mixes_samples
 from gan_course.training.draws import AnySource, Batch, has_labels
 from gan_course.training.ranks import Ranks
@@ -42,9 +45,11 @@ def examine_settings(state: State, settings: Settings, ranks: Ranks) -> None:
     """What settings ask of the networks, and of the processes that train them.
 
     Raises:
-        ValueError: a rate for each run, but another number of runs; batch statistics in D
+        ValueError: they are no settings; a rate for each run, but another number of runs; batch statistics in D
             together with a penalty on its slope; or a batch that ranks cannot share.
     """
+    if not isinstance(settings, Settings):
+        raise ValueError(f"settings = {shown(settings)}: must be Settings(…)")
     if settings.batch % (ranks.size * settings.packing):
         raise ValueError(
             f"batch = {settings.batch!r}: must be a multiple of {ranks.size} ranks × "
@@ -128,6 +133,56 @@ def refuse_unknown_labels(player: Weights, label: Tensor) -> None:
             f"label = {low if low < 0 else high}: must be from 0 to {min(counts) - 1}, the classes "
             f"that the {player.name} knows"
         )
+
+
+def checked_label(player: Weights, label: object, samples: int) -> Tensor:
+    """Labels ``(samples,)`` of classes that a network knows, on its device.
+
+    Raises:
+        ValueError: they are no such tensor, or one is no class.
+    """
+    if not isinstance(label, Tensor):
+        raise ValueError(f"label = {shown(label)}: must be a tensor, ({samples},)")
+    if label.shape != (samples,):
+        raise ValueError(f"label has shape {tuple(label.shape)}: expected ({samples},)")
+    refuse_unknown_labels(player, label)
+    return label.to(player.weights.device)
+
+
+def checked_samples(x: object, event_shape: Sequence[int]) -> Tensor:
+    """Samples ``(batch, *event_shape)``.
+
+    Raises:
+        ValueError: they are no such tensor.
+    """
+    found = tensor("x", x, "(batch, features, ...)", finite=False)
+    if found.shape[1:] != (*event_shape,):
+        words = ", ".join(map(str, event_shape))
+        raise ValueError(f"x has shape {tuple(found.shape)}: expected (batch, {words})")
+    return found
+
+
+def checked_schedule(schedule: object) -> Mapping[str, Callable[[int], float]]:
+    """A function of the step for each setting that changes; none for ``None``.
+
+    Raises:
+        ValueError: it is no dictionary, or of something else.
+    """
+    found = {} if schedule is None else mapping("schedule", schedule)
+    for name, value in found.items():
+        function(f"schedule[{name!r}]", value)
+    return found
+
+
+def checked_source(name: str, value: Any) -> Source:
+    """What draws samples of a known shape.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if not (hasattr(value, "sample") and hasattr(value, "event_shape")):
+        raise ValueError(f"{name} = {shown(value)}: must be a source, such as normal(2)")
+    return value  # type: ignore[no-any-return]
 
 
 def _examine_discriminator(step: Step, x: Tensor, label: Tensor | None) -> None:

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 import gan_course.checkpoints
-from gan_course.arguments import file, function, mapping, one_of, shown, tensor, whole
+from gan_course.arguments import file, function, one_of, whole
 from gan_course.distributions import normal
 from gan_course.training.devices import enough_memory, pick_device
 from gan_course.training.draws import AnySource, Batch, Draws, Turn, as_source, has_labels
@@ -32,10 +32,13 @@ from gan_course.training.programs import PROGRAMS, Program, blocks, can_be_parte
 from gan_course.training.ranks import ALONE, present
 from gan_course.training.settings import FLUID, RATES, Settings, scheduled
 from gan_course.training.setups import (
+    checked_label,
+    checked_samples,
+    checked_schedule,
+    checked_source,
     draws_by_itself,
     examine,
     examine_settings,
-    refuse_unknown_labels,
     refuse_wrappers,
     standing_still,
 )
@@ -117,13 +120,13 @@ class Trainer:
         self.random = Generator(self.device).manual_seed(self.seed)
         self._draws = Draws(
             as_source(data).to(self.device),
-            _source("prior", normal(2) if prior is None else prior).to(self.device),
+            checked_source("prior", normal(2) if prior is None else prior).to(self.device),
             self.runs,
             self.random,
             self.state.generator.weights.dtype,
             ranks=sharing,
         )
-        self._settings = _settings(Settings() if settings is None else settings)
+        self._settings = Settings() if settings is None else settings
         examine_settings(self.state, self._settings, sharing)
         self._whole = Step(self.state, self._settings, sharing)
         examine(self._whole, self.data, self.prior.event_shape)
@@ -154,7 +157,7 @@ class Trainer:
 
     @settings.setter
     def settings(self, settings: Settings) -> None:
-        examine_settings(self.state, _settings(settings), self._draws.ranks)
+        examine_settings(self.state, settings, self._draws.ranks)
         if settings.packing != self._settings.packing:
             examine(Step(self.state, settings), self.data, self.prior.event_shape)
         self._use(settings)
@@ -207,7 +210,7 @@ class Trainer:
 
     @prior.setter
     def prior(self, prior: Source) -> None:
-        self._draws.prior = _source("prior", prior).to(self.device)
+        self._draws.prior = checked_source("prior", prior).to(self.device)
 
     @property
     def frozen(self) -> Tensor:
@@ -414,11 +417,9 @@ class Trainer:
             KeyboardInterrupt: a second interrupt came before the first was heard.
         """
         steps, every = whole("steps", steps, at_least=0), whole("every", every, at_least=1)
-        schedule = {} if schedule is None else mapping("schedule", schedule)
+        schedule = checked_schedule(schedule)
         if callback is not None:
             function("callback", callback)
-        for name, value in schedule.items():
-            function(f"schedule[{name!r}]", value)
         if checkpoint is not None:
             checkpoint = file("checkpoint", checkpoint)
         self._begin()
@@ -506,12 +507,7 @@ class Trainer:
         elif label is not None:
             if not weights.labels:
                 raise ValueError("label was given, but the generator takes none")
-            if not isinstance(label, Tensor):
-                raise ValueError(f"label = {shown(label)}: must be a tensor, ({samples},)")
-            if label.shape != (samples,):
-                raise ValueError(f"label has shape {tuple(label.shape)}: expected ({samples},)")
-            refuse_unknown_labels(weights, label)
-            label = label.to(self.device).expand(self.runs, samples)
+            label = checked_label(weights, label, samples).expand(self.runs, samples)
         with standing_still(weights.network):
             return weights(noise, label)
 
@@ -526,19 +522,12 @@ class Trainer:
         Raises:
             ValueError: ``x`` is no tensor of such samples, or ``label`` does not fit it.
         """
-        x = tensor("x", x, "(batch, features, ...)", finite=False).to(
-            self.device, self._draws.dtype
-        )
         first, *rest = self.data.event_shape
-        expected = (self._settings.packing * first, *rest)
-        if x.shape[1:] != expected:
-            words = ", ".join(map(str, expected))
-            raise ValueError(f"x has shape {tuple(x.shape)}: expected (batch, {words})")
+        x = checked_samples(x, (self._settings.packing * first, *rest))
+        x = x.to(self.device, self._draws.dtype)
         if label is not None:
-            if not isinstance(label, Tensor) or label.shape != x.shape[:1]:
-                raise ValueError(f"label = {shown(label)}: must be a tensor, ({len(x)},)")
-            refuse_unknown_labels(self.state.discriminator, label)
-            label = label.to(self.device).expand(self.runs, *label.shape)
+            judge = self.state.discriminator
+            label = checked_label(judge, label, len(x)).expand(self.runs, len(x))
         with standing_still(self.discriminator):
             logits = self.logits(x.expand(self.runs, *x.shape), label)
         return self._settings.objective.belief(logits)
@@ -621,15 +610,3 @@ class Trainer:
         # A copy's weights are no views of anything: it is made anew, and told where it was.
         self.__init__(*state["arguments"], **state["options"])  # type: ignore[misc]
         self.load_state_dict(state["saved"])
-
-
-def _source(name: str, value: Any) -> Source:
-    if not (hasattr(value, "sample") and hasattr(value, "event_shape")):
-        raise ValueError(f"{name} = {shown(value)}: must be a source, such as normal(2)")
-    return value  # type: ignore[no-any-return]
-
-
-def _settings(value: object) -> Settings:
-    if not isinstance(value, Settings):
-        raise ValueError(f"settings = {shown(value)}: must be Settings(…)")
-    return value
