@@ -45,8 +45,9 @@ def examine_settings(state: State, settings: Settings, ranks: Ranks) -> None:
     """What settings ask of the networks, and of the processes that train them.
 
     Raises:
-        ValueError: they are no settings; a rate for each run, but another number of runs; batch statistics in D
-            together with a penalty on its slope; or a batch that ranks cannot share.
+        ValueError: they are no settings; a rate for each run, but another number of runs; batch
+            statistics in D together with a penalty on its slope; or a batch that ranks cannot
+            share.
     """
     if not isinstance(settings, Settings):
         raise ValueError(f"settings = {shown(settings)}: must be Settings(…)")
