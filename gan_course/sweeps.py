@@ -44,14 +44,12 @@ import inspect
 import itertools
 import json
 import os
-import platform
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, as_completed
 from contextlib import suppress
 from dataclasses import fields
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -66,7 +64,8 @@ from gan_course.distributions import PRIORS, TARGETS, GaussianMixture
 from gan_course.metrics import Interval, mean_interval, mode_coverage, proportion_interval
 from gan_course.networks import Ensemble, mlp
 from gan_course.penalties import PENALTIES
-from gan_course.training import Linear, NonFiniteError, Settings, Trainer, pick_device
+from gan_course.training import Linear, NonFiniteError, Settings, Trainer
+from gan_course.training.devices import about
 
 #: Values by dotted key: ``{"loss": "hinge", "generator.width": 16}``.
 Cell = dict[str, Any]
@@ -451,30 +450,6 @@ def _measure(
         "reverse_kl": [round(divergence, 6) for divergence in found.reverse_kl.tolist()],
         "diverged": diverged.tolist(),
     }
-
-
-def about(device: str = "auto") -> Cell:
-    """Where a sweep is trained, and with what."""
-    place = pick_device(device)
-    cores = f"{os.cpu_count()} CPU cores ({platform.machine()})"
-    return {
-        "machine": cores if place.type == "cpu" else torch.cuda.get_device_name(place),
-        "threads": torch.get_num_threads(),
-        "versions": {
-            "python": platform.python_version(),
-            "torch": str(torch.__version__),
-            "gan-course": _own_version(),
-        },
-    }
-
-
-def _own_version() -> str:
-    """The library's version, in a checkout that is not installed, too."""
-    try:
-        return version("gan-course")
-    except PackageNotFoundError:
-        project = Path(__file__).parents[1] / "pyproject.toml"
-        return str(tomllib.loads(project.read_text("utf-8"))["project"]["version"])
 
 
 def _append(journal: Path, line: Mapping[str, Any]) -> None:

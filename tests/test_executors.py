@@ -23,7 +23,8 @@ import torch
 from gan_course import sweeps
 from gan_course.__main__ import main
 from gan_course.networks import mlp
-from gan_course.sweeps import about, record, sweep
+from gan_course.sweeps import record, sweep
+from gan_course.training.devices import about
 
 AXES = {"k": [1, 2, 3, 4, 5, 6]}
 TINY: dict[str, Any] = {

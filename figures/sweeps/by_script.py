@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from gan_course.checkpoints import replace_file
-from gan_course.sweeps import about
+from gan_course.training.devices import about
 
 RUNS = Path(__file__).parent.parent / "runs"
 Table = dict[str, Any]
@@ -46,6 +46,37 @@ def record(
     seconds = {"seconds": round(time.perf_counter() - begin, 1)}
     command = Path(script).name + " --quick" * small
     write(Path(script).stem, frame, command, chosen, seconds, small=small, folder=folder)
+
+
+def record_parts(
+    script: str,
+    parts: Mapping[str, Callable[[Table], Iterable[Table]]],
+    settings: Mapping[str, Table],
+    quick: Mapping[str, Table],
+    said: Table | None = None,
+) -> None:
+    """Make the parts of a script that the command line names, or all, each a record of its own.
+
+    Args:
+        script: the script's ``__file__``; NAME.py records NAME_PART.csv and NAME_PART.json.
+        parts: what gives a part's rows, from its settings.
+        settings: of each part's record.
+        quick: of its small version, which ``--quick`` on the command line asks for.
+        said: what the notes say of all parts.
+
+    Raises:
+        OSError: a file cannot be written. The old one stays.
+    """
+    small = "--quick" in sys.argv[1:]
+    name = Path(script).stem
+    torch.set_num_threads(1)
+    for part in [word for word in sys.argv[1:] if word != "--quick"] or parts:
+        chosen = (quick if small else settings)[part]
+        begin = time.process_time()
+        frame = pd.DataFrame(parts[part](chosen))
+        took = {"processor seconds": round(time.process_time() - begin, 1)}
+        command = f"{name}.py {part}" + " --quick" * small
+        write(f"{name}_{part}", frame, command, chosen, took | (said or {}), small=small)
 
 
 def write(

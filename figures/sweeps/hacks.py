@@ -18,16 +18,14 @@ Without a name, all of them, one after the other: half an hour on one core. So f
 from __future__ import annotations
 
 import itertools
-import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-import pandas as pd
 import torch
 import torch.nn.functional as F
-from by_script import write
+from by_script import record_parts
 from pictures import LATENT, convolutions, perceptrons, read, rows_of, say, split
 from torch import Generator, Tensor, nn
 
@@ -457,23 +455,5 @@ QUICK: dict[str, Table] = {
 }
 
 
-def record(part: str, quick: bool) -> None:
-    """Write a part's table, and beside it a note of how it was made."""
-    settings = (QUICK if quick else SETTINGS)[part]
-    begin = time.process_time()
-    frame = pd.DataFrame(PARTS[part](settings))
-    said = {"processor seconds": round(time.process_time() - begin, 1)}
-    command = f"hacks.py {part}" + " --quick" * quick
-    write(f"hacks_{part}", frame, command, settings, said, small=quick)
-
-
-def main() -> None:
-    """Record the parts that are named."""
-    torch.set_num_threads(1)
-    named = [word for word in sys.argv[1:] if word != "--quick"]
-    for part in named or PARTS:
-        record(part, "--quick" in sys.argv[1:])
-
-
 if __name__ == "__main__":
-    main()
+    record_parts(__file__, PARTS, SETTINGS, QUICK)

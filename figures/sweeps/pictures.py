@@ -23,9 +23,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
-import pandas as pd
 import torch
-from by_script import RUNS, write
+from by_script import RUNS, record_parts
 from torch import Generator, Tensor, nn
 
 from gan_course.augmentation import Augment
@@ -317,26 +316,6 @@ PARTS: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
 }
 
 
-def record(part: str, quick: bool) -> None:
-    """Write a part's table, and beside it a note of how it was made."""
-    settings = (QUICK if quick else SETTINGS)[part]
-    begin = time.process_time()
-    frame = pd.DataFrame(PARTS[part](settings))
-    said = {
-        "processor seconds": round(time.process_time() - begin, 1),
-        "recipe": RECIPE | {"betas": list(RECIPE["betas"])},
-    }
-    command = f"pictures.py {part}" + " --quick" * quick
-    write(f"pictures_{part}", frame, command, settings, said, small=quick)
-
-
-def main() -> None:
-    """Record the parts that are named."""
-    torch.set_num_threads(1)
-    named = [word for word in sys.argv[1:] if word != "--quick"]
-    for part in named or PARTS:
-        record(part, "--quick" in sys.argv[1:])
-
-
 if __name__ == "__main__":
-    main()
+    recipe = RECIPE | {"betas": list(RECIPE["betas"])}
+    record_parts(__file__, PARTS, SETTINGS, QUICK, {"recipe": recipe})

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import gc
+import os
+import platform
+import tomllib
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -103,3 +109,27 @@ def enough_memory(batch: int) -> Iterator[None]:
         f"The device's memory does not hold this step ({reason}). That step was not made, and "
         f"its memory is free again. Try {smaller}: trainer.set(batch=…)."
     )
+
+
+def about(device: str = "auto") -> dict[str, Any]:
+    """Where a training runs, and with what: machine, threads, versions; for its record."""
+    place = pick_device(device)
+    cores = f"{os.cpu_count()} CPU cores ({platform.machine()})"
+    return {
+        "machine": cores if place.type == "cpu" else torch.cuda.get_device_name(place),
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "gan-course": _own_version(),
+        },
+    }
+
+
+def _own_version() -> str:
+    """The library's version, in a checkout that is not installed, too."""
+    try:
+        return version("gan-course")
+    except PackageNotFoundError:
+        project = Path(__file__).parents[2] / "pyproject.toml"
+        return str(tomllib.loads(project.read_text("utf-8"))["project"]["version"])

@@ -7,7 +7,7 @@ a function that changes nothing, so unrolling can differentiate through it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -129,3 +129,12 @@ def fused_adam(
         amsgrad=False,
         maximize=False,
     )
+
+
+def as_rates(rates: Sequence[float | Sequence[float]], device: torch.device) -> Tensor:
+    """Rates of some steps as a step reads them: ``()`` each, or ``(runs, 1)`` if runs differ."""
+    if any(isinstance(rate, tuple) for rate in rates):
+        return torch.tensor(rates, dtype=torch.float32, device=device).unsqueeze(-1)
+    # The fused step reads it in double precision on the CPU, and in single on a GPU.
+    kind = torch.float64 if device.type == "cpu" else torch.float32
+    return torch.tensor(rates, dtype=kind, device=device)

@@ -28,6 +28,7 @@ from gan_course.training.history import (
     Record,
 )
 from gan_course.training.interrupts import interrupts
+from gan_course.training.optimisers import as_rates
 from gan_course.training.programs import PROGRAMS, Program, blocks, can_be_parted
 from gan_course.training.ranks import ALONE, present
 from gan_course.training.settings import FLUID, RATES, Settings, scheduled
@@ -176,7 +177,7 @@ class Trainer:
             for player in self.state.players:
                 player.forget()
         self._settings = settings
-        of_D, of_G = (self._rate([getattr(settings, name)])[0] for name in RATES)
+        of_D, of_G = (as_rates([getattr(settings, name)], self.device)[0] for name in RATES)
         self._rates = of_D, of_G
         self.state.keep_average(bool(settings.averaging))
         for rows, step, _ in self._parts:
@@ -185,14 +186,6 @@ class Trainer:
             if step is not self._whole and (average is None or step.state.average is None):
                 step.state.average = average and average.part(rows)
         self._whole.use(settings)
-
-    def _rate(self, rates: list[Any]) -> Tensor:
-        """Rates of some steps as tensors, each ``()``, or ``(runs, 1)`` where runs have theirs."""
-        if any(isinstance(rate, tuple) for rate in rates):
-            return torch.tensor(rates, dtype=torch.float32, device=self.device).unsqueeze(-1)
-        # The fused step reads it in double precision on the CPU, and in single on a GPU.
-        kind = torch.float64 if self.device.type == "cpu" else torch.float32
-        return torch.tensor(rates, dtype=kind, device=self.device)
 
     @property
     def data(self) -> AnySource:
@@ -314,7 +307,7 @@ class Trainer:
         if all(settings is self._settings for settings in each):
             return [self._rates] * len(each)
         # In one tensor, so that a GPU is written to once.
-        columns = [self._rate([getattr(one, name) for one in each]) for name in RATES]
+        columns = [as_rates([getattr(one, name) for one in each], self.device) for name in RATES]
         return [(of_D, of_G) for of_D, of_G in zip(*columns, strict=True)]
 
     def _advance(self, each: list[Settings], history: History, *, eager: bool = False) -> None:
@@ -594,17 +587,9 @@ class Trainer:
         self.ranks.from_first(lambda: gan_course.checkpoints.save(checkpoint, self))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
-            "arguments": (
-                self.generator,
-                self.discriminator,
-                self.data,
-                self.prior,
-                self._settings,
-            ),
-            "options": {"seed": self.seed, "device": str(self.device), "program": self.program},
-            "saved": self.state_dict(),
-        }
+        arguments = (self.generator, self.discriminator, self.data, self.prior, self._settings)
+        options = {"seed": self.seed, "device": str(self.device), "program": self.program}
+        return {"arguments": arguments, "options": options, "saved": self.state_dict()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # A copy's weights are no views of anything: it is made anew, and told where it was.
