@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 
 if TYPE_CHECKING:
     from jupyter_browser import Course
+    from playwright.sync_api import Browser
 
 pytest.register_assert_rewrite("tools", "toys")  # a failed assert shows its values
 mpl.use("Agg")
@@ -37,6 +38,18 @@ def chromium_is_there() -> None:
     if chromium() is None:
         assert not os.environ.get("CI"), NO_CHROMIUM
         pytest.skip(NO_CHROMIUM)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium_is_there: None) -> Iterator[Browser]:
+    """A browser for pages that need no JupyterLab."""
+    from jupyter_browser import chromium
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="module")

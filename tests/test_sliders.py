@@ -10,9 +10,8 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from jupyter_browser import chromium
 from PIL import Image
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect
 from test_places import BLUE, colour, filmed
 from tools import ROOT, load
 
@@ -22,14 +21,6 @@ STATIC = ROOT / "book" / "_static"
 SITE = "http://book.test"
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>t</title>
 <link rel="stylesheet" href="../_static/book.css">{}<script src="../_static/sliders.js"></script>"""
-
-
-@pytest.fixture(scope="module")
-def browser(chromium_is_there: None) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -13,9 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from jupyter_browser import chromium
 from PIL import Image
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect
 from test_sliders import SITE, served
 from tools import ROOT, RUNS, load, made_again
 
@@ -120,14 +119,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     style = '<link rel="stylesheet" href="_static/book.css">'
     (folder / "index.html").write_text(head + style + html, "utf-8")
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser(chromium_is_there: None) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
