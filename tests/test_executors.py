@@ -24,6 +24,7 @@ from gan_course import sweeps
 from gan_course.__main__ import main
 from gan_course.networks import mlp
 from gan_course.sweeps import record, sweep
+from gan_course.training import devices
 from gan_course.training.devices import about
 
 AXES = {"k": [1, 2, 3, 4, 5, 6]}
@@ -226,7 +227,7 @@ def test_an_interrupt_in_a_worker_is_an_interrupt(monkeypatch: pytest.MonkeyPatc
 
 def test_a_worker_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch):
     versions = iter(["1", "1", "2"])  # the sweep's, the executor's, the worker's
-    monkeypatch.setattr(sweeps, "_own_version", lambda: next(versions))
+    monkeypatch.setattr(devices, "_own_version", lambda: next(versions))
     with pytest.raises(RuntimeError, match=r"a worker has .*'2'.*, its caller .*'1'"):
         sweep({"k": [1]}, executor=Here(), **TINY)
 

@@ -228,10 +228,10 @@ FAULTS = {
         "generator",
     ),
     "every run at the rate of the first": Fault(
-        "training/trainer.py",
+        "training/optimisers.py",
         "return torch.tensor(rates, **any_kind).unsqueeze(-1)",
-        "rates = [[one[0]] * self.runs for one in rates]\n"
-        "return torch.tensor(rates, device=self.device).unsqueeze(-1)",
+        "rates = [[one[0]] * len(one) for one in rates]\n"
+        "return torch.tensor(rates, device=device).unsqueeze(-1)",
         "test_remedies.py::test_each_run_learns_at_its_own_rate",
     ),
     "a schedule one step ahead": Fault(
