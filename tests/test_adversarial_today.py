@@ -244,6 +244,7 @@ def test_students_are_asked_the_teacher_s_pairs(monkeypatch: pytest.MonkeyPatch)
     assert (frame[frame["row"] != "teacher"]["off_teacher"] > 0.3).all()  # untrained
 
 
+@pytest.mark.slow
 def test_a_student_that_is_the_teacher_is_not_off(monkeypatch: pytest.MonkeyPatch):
     settings = script.QUICK["student"]
     target = ring(std=settings["std"])

@@ -197,6 +197,7 @@ def test_the_unmutated_round_is_right() -> None:
     exercise("02.5", _round_of(SOLVED))
 
 
+@pytest.mark.slow
 def test_every_mutant_is_refused_and_half_of_them_by_name() -> None:
     named = 0
     mutants = _mutants()

@@ -117,6 +117,7 @@ def simulated() -> dict[str, dict[float, float]]:
     }
 
 
+@pytest.mark.slow
 def test_the_mean_excess_is_the_one_that_simulation_finds(
     simulated: dict[str, dict[float, float]],
 ) -> None:

@@ -98,6 +98,7 @@ WRONG = [
 test_right_answers, test_wrong_answers, test_stubs = exercise_tests(RIGHT, WRONG)
 
 
+@pytest.mark.slow
 def test_the_steepest_point_is_where_the_library_has_it() -> None:
     distance = np.linspace(1.2, 2.1, 31)
     curve = [jensen_shannon(Normal(0.0, 1.0), Normal(float(d), 1.0)) for d in distance]

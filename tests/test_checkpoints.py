@@ -161,6 +161,7 @@ except OSError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no RLIMIT_FSIZE")
 def test_on_a_full_disk_the_old_checkpoint_stays(tmp_path: Path):
     path = tmp_path / "a"
@@ -310,6 +311,7 @@ def test_the_command_reads_its_checkpoint_once(tmp_path: Path, monkeypatch: pyte
     assert read == [tmp_path / "a"]
 
 
+@pytest.mark.slow
 def test_the_command_learns_the_digits(tmp_path: Path, capsys: pytest.CaptureFixture):
     from gan_course.__main__ import main
 

@@ -32,12 +32,14 @@ def judge() -> Classifier:
     return train_classifier(PICTURES, LABELS, steps=150)
 
 
+@pytest.mark.slow
 def test_it_states_how_good_it_is_on_pictures_held_out(judge: Classifier) -> None:
     assert judge.accuracy.low < judge.accuracy.estimate < judge.accuracy.high
     assert judge.accuracy.estimate > 0.95
     assert f"{judge.accuracy.estimate:.3f}" in repr(judge)
 
 
+@pytest.mark.slow
 def test_its_accuracy_is_that_of_pictures_it_was_not_trained_on() -> None:
     """Labels drawn at random can be learned by heart, and are then of no use for others."""
     random = torch.randint(2, (260,), generator=Generator().manual_seed(0))

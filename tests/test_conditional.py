@@ -125,6 +125,7 @@ def pair(projects: bool) -> tuple[Ensemble, Ensemble]:
     return G, Ensemble(lambda: judge(width=16), 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("projects", [False, True])
 def test_a_trainer_makes_what_is_asked_for(projects: bool):
     random = torch.Generator().manual_seed(0)

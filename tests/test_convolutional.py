@@ -97,6 +97,7 @@ def test_resizing_leaves_no_chequers() -> None:
         assert (float(plain.std()) < 1e-6) == (name == "resize")
 
 
+@pytest.mark.slow
 def test_the_modern_pair_starts_as_if_its_blocks_were_not_there() -> None:
     for network in modern(32, 3, blocks=2):
         x = torch.randn(64, 64) if network[0].__class__.__name__ == "Basis" else None

@@ -159,6 +159,7 @@ def test_a_training_on_the_device_is_the_one_on_the_cpu(name: str) -> None:
         same(made.discriminate(samples[0]), expected.discriminate(samples[0].cpu()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("back", ["cpu", "standin"])
 def test_a_training_saved_on_the_device_goes_on_anywhere(back: str, tmp_path: Path) -> None:
     for device in ("standin", back):

@@ -83,6 +83,7 @@ def test_many_moves_in_a_loop_are_one_drawing_of_the_last() -> None:
     assert [values["mean"] for values in asyncio.run(session())] == [0.0, 1.0, 0.25]
 
 
+@pytest.mark.slow
 def test_no_pyplot_figure_is_left() -> None:
     before = plt.get_fignums()
     (slider,) = controls(explore(recorder()[1], mean=(0.0, 1.0, 0.0)))

@@ -341,6 +341,7 @@ def gaussian_field(given: Tensor) -> Tensor:
     return MEAN + covariance / variance * (x - t * MEAN)
 
 
+@pytest.mark.slow
 def test_the_learnt_field_of_a_gaussian_is_the_closed_form():
     source = GaussianMixture([MEAN], std=STD)
     random = seeded(1)
@@ -406,6 +407,7 @@ def families(runs: int | None = None) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", families())
 def test_training_helps_and_runs_are_their_own(name: str):
     random = seeded()
@@ -559,6 +561,7 @@ def test_a_second_each_is_enough_to_see_what_was_drawn():
     assert max(far[1:]) < 0.8 * far[0], far  # nearer than one Gaussian, though it has the moments
 
 
+@pytest.mark.slow
 def test_quick_families_are_six_and_draw_in_the_units_of_the_data():
     state = torch.random.get_rng_state()
     found = dict(quickly(corner(), steps=40, samples=60))

@@ -233,6 +233,7 @@ def test_a_photocopier_is_caught_with_and_without_noise() -> None:
         assert float(found.share) > (0.99 if noise == 0 else 0.8)
 
 
+@pytest.mark.slow
 def test_a_law_that_knows_nothing_is_caught_as_often_as_the_level() -> None:
     runs, share, p_values = 300, [], []
     for run in range(runs):

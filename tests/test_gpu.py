@@ -47,6 +47,7 @@ def parts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return ran
 
 
+@pytest.mark.slow
 def test_each_part_is_noted_and_what_passed_is_not_run_again(
     parts: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -170,6 +170,7 @@ def test_held_out_scenes_are_new_pairs_of_known_words() -> None:
         assert seen[:, column].unique().tolist() == list(range(len(words)))
 
 
+@pytest.mark.slow
 def test_a_caption_says_what_is_seen() -> None:
     """Measured from the pixels alone: colour, area, middle and symmetry."""
     pictures, factors = images.shapes("all", copies=3)

@@ -23,11 +23,13 @@ def loaded(*modules: str) -> set[str]:
     return set(json.loads(run.stdout))
 
 
+@pytest.mark.slow
 def test_the_library_is_imported_without_its_heavy_friends():
     parts = ["distributions", "dynamics", "images", "metrics", "theory", "training", "quadrature"]
     assert loaded("gan_course", *(f"gan_course.{part}" for part in parts)) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("module", "allowed"), [("gan_course.plotting", {"matplotlib"})])
 def test_a_module_brings_what_it_draws_with(module: str, allowed: set[str]):
     assert loaded(module) <= allowed

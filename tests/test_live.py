@@ -85,6 +85,7 @@ for load in ("gan_course.Lab", "__import__('gan_course.lab')", "__import__('gan_
 """
 
 
+@pytest.mark.slow
 def test_the_lab_is_a_name_of_the_library_which_itself_needs_no_jupyter() -> None:
     assert gan_course.Lab is Lab
     with pytest.raises(AttributeError, match="Lob"):
@@ -412,6 +413,7 @@ def test_a_perfect_discriminator_is_told() -> None:
 # --- The task, the window, closing ----------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_window_closes_without_a_page_and_opens_for_a_new_one() -> None:
     async def until(true: Callable[[], bool]) -> None:
         async with asyncio.timeout(30):

@@ -75,6 +75,7 @@ def test_every_module_meets_tests_that_are_there() -> None:
     assert missing == []
 
 
+@pytest.mark.slow
 def test_a_sample_is_the_same_for_the_same_seed_and_of_every_module() -> None:
     first, again, other = (mutants.sampled(150, seed) for seed in (0, 0, 1))
     assert first == again != other

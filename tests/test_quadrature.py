@@ -113,6 +113,7 @@ KL["a small weight"] = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KL)
 def test_kl_of_awkward_laws(name: str):
     p, q, expected = KL[name]
@@ -142,6 +143,7 @@ def test_w1_where_densities_jump_or_are_infinite():
     assert theory.wasserstein1(Gamma(0.3, 1.0), Gamma(0.5, 1.0)) == pytest.approx(0.2, abs=1e-7)
 
 
+@pytest.mark.slow
 def test_an_infinity_at_a_point_is_none_in_the_integral():
     root = Own(lambda x: -x.abs().log() / 2 - math.log(4), support=(-1.0, 1.0))
     assert 0.05 < theory.jensen_shannon(root, Uniform(-1.0, 1.0)) < 0.06
@@ -162,6 +164,7 @@ def test_an_underflow_far_out_is_no_infinity():
     )
 
 
+@pytest.mark.slow
 def test_masses_are_checked_before_an_infinity_is_believed():
     double = Own(lambda x: -x.square() / 2)  # has the mass √(2π)
     with pytest.raises(IntegrationError, match=r"found a mass of 2\.50663 in p"):

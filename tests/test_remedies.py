@@ -607,6 +607,7 @@ REMEDIES: dict[str, tuple[Build, dict]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("remedy", REMEDIES)
 def test_run_i_follows_the_plain_network(remedy: str):
     D, settings = REMEDIES[remedy]

@@ -199,6 +199,7 @@ def test_60_steps_are_30_and_30(kind: str, runs: int | None):
     assert torch.equal(second.random.get_state(), through.random.get_state())
 
 
+@pytest.mark.slow
 def test_60_steps_are_30_and_30_in_blocks(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(programs, "CACHE", 2 * 2 * 16 * 16 * 4)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
@@ -210,6 +211,7 @@ def test_60_steps_are_30_and_30_in_blocks(monkeypatch: pytest.MonkeyPatch):
     assert differing(second.state.state_dict(), through.state.state_dict()) == []
 
 
+@pytest.mark.slow
 def test_every_part_of_the_state_matters():
     """A training that goes on without one of them is another training."""
     first = trainer("norms", 3, averaging=0.9, data=Poison(ring(), at=[2], spoiled=[1]))

@@ -477,7 +477,12 @@ def test_an_old_python_gets_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]], ids=" ".join
+    "command",
+    [
+        pytest.param(["ruff", "check"], id="ruff check"),
+        pytest.param(["ruff", "format", "--check"], id="ruff format --check"),
+        pytest.param(["mypy"], marks=pytest.mark.slow, id="mypy"),
+    ],
 )
 def test_style_and_types(command: list[str]) -> None:
     done = subprocess.run(

@@ -171,6 +171,7 @@ def reference(term: Callable[..., Any], p: Any, q: Any):
     return float(mpmath.quad(integrand, pieces, maxdegree=5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GENERAL)
 @pytest.mark.parametrize("swap", [False, True])
 def test_divergences_equal_mpmath(name: str, swap: bool):
@@ -392,6 +393,7 @@ def test_facts_3_to_5_each_cost_follows_its_divergence(loss: str):
     assert followed == pytest.approx(measured, abs=ATOL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", GRADIENTS)
 def test_the_identities_hold_for_other_families(loss: str):
     def widths(width: Any) -> StudentT:
@@ -441,6 +443,7 @@ def fitted(theta: Any):
     return gauss(float(theta[0]), math.exp(float(theta[1])))
 
 
+@pytest.mark.slow
 def test_fact_7_forward_kl_covers_the_mixture():
     fit = minimize(
         lambda theta: theory.kl_divergence(BIMODAL, fitted(theta)),
@@ -576,6 +579,7 @@ def reference_w1(p_cdf: Callable[..., Any], q_cdf: Callable[..., Any], edges: li
     return float(mpmath.quad(lambda x: abs(p_cdf(x) - q_cdf(x)), edges))
 
 
+@pytest.mark.slow
 def test_wasserstein_closed_forms():
     for p, q, expected in [
         (P, Q, 1.0),
@@ -590,6 +594,7 @@ def test_wasserstein_closed_forms():
         assert theory.wasserstein1(q, p) == pytest.approx(expected, abs=ATOL)
 
 
+@pytest.mark.slow
 def test_wasserstein_of_crossing_cdfs():
     def normal_cdf(mean: float, std: float) -> Callable[..., Any]:
         return lambda x: mpmath.ncdf(x, mean, std)
@@ -631,6 +636,7 @@ def test_2d_product_reduces_to_1d():
     assert theory.kl_divergence(*boxes) == math.inf
 
 
+@pytest.mark.slow
 def test_targets_of_the_course():
     target, prior = ring(), normal(2)
     # The eight modes lie 76 std apart: the entropy of the mixture is log 8 + that of one mode.

@@ -206,6 +206,7 @@ def test_gradients_left_by_the_reader_do_not_count():
 # -- an ensemble is many trainings ----------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", ["mlp", "convolutional"])
 @pytest.mark.parametrize(
     "options", [{}, {"k": 2, "penalties": {"R1": 0.1}, "averaging": 0.9}], ids=["plain", "rich"]
@@ -774,6 +775,7 @@ def test_a_training_that_is_well_has_no_symptom(loss: str):
     assert lately(loss) == ""
 
 
+@pytest.mark.slow
 def test_what_a_training_suffers_from_is_said():
     assert "nearly perfect" in lately(discriminator_rate=1e-1, generator_rate=0.0)
     assert "The losses run away" in lately("wasserstein", discriminator_rate=1e-1)

@@ -64,6 +64,7 @@ def test_the_lowest_row_of_the_shade_is_the_first() -> None:
     assert found[:, 3].tolist() == [17 * row for row in range(16)]
 
 
+@pytest.mark.slow
 def test_pictures_and_numbers_are_of_the_same_trainings(
     note: dict, table: pd.DataFrame, kept: dict[str, np.ndarray]
 ) -> None:
