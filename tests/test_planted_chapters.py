@@ -573,6 +573,10 @@ CHAPTERS = {
                 "torch.where(HIGHER, scored >= worst, scored <= worst)",
                 "torch.where(HIGHER, scored <= worst, scored >= worst)",
             ),
+            "forgers in another order": (
+                "range(len(forgers)), forgers,",
+                "range(len(forgers)), [*forgers][::-1],",
+            ),
             "one digit: the rows exchanged": (
                 'ax.set_ylabel(f"β₁ = {beta}"',
                 'ax.set_ylabel(f"β₁ = {1.4 - beta:.1f}"',
