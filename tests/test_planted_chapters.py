@@ -586,6 +586,27 @@ CHAPTERS = {
                 'def of_one(variant, step, column="precision")',
             ),
             "one digit: β₁ without effect": ("betas=(beta, 0.999)", "betas=(0.5, 0.999)"),
+            "hacks: taken counted as added": ("* (1 if added else -1)", "* 1"),
+            "hacks: every interval by itself": (
+                "1 - 0.05 / (len(TRICKS) * len(PLACES))",
+                "0.95",
+            ),
+            "hacks: one company twice": (
+                "effects[trick][company, rate] for trick in TRICKS]\n        middle",
+                'effects[trick]["bare", rate] for trick in TRICKS]\n        middle',
+            ),
+            "hacks: rows in another order": (
+                "range(len(TRICKS)), TRICKS[::-1]",
+                "range(len(TRICKS)), TRICKS",
+            ),
+            "hacks: too early": (
+                '(tricks["step"] == trick_steps[-1])',
+                '(tricks["step"] == trick_steps[0])',
+            ),
+            "hacks: intervals turned": (
+                "xerr=[middle - low, high - middle]",
+                "xerr=[high - middle, middle - low]",
+            ),
             "arithmetic: half of the step": (
                 "def arrived(who, way, scale=2.0)",
                 "def arrived(who, way, scale=1.0)",
