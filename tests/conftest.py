@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
+
+# The device of test_devices.py must be there before autograd's threads are, which start with the
+# first backward: some files of tests do that when they are imported.
+import standin  # noqa: F401
 import torch
 from matplotlib.axes import Axes
 
