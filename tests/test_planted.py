@@ -563,6 +563,36 @@ FAULTS = {
         "late |= False",
         "test_live.py::test_of_two_words_on_one_subject_the_newer_counts_whichever_comes_first",
     ),
+    "labels shuffled against their pictures": Fault(
+        "distributions.py",
+        "return self.samples.data[rows], self.labels[rows]",
+        "return self.samples.data[rows], self.labels[rows.flip(-1)]",
+        "test_conditional.py::test_a_trainer_makes_what_is_asked_for[True]",
+    ),
+    "the class dropped in D": Fault(
+        "conditional.py",
+        "self.psi(phi) + (phi * self.v[label]).sum(dim=-1, keepdim=True)",
+        "self.psi(phi)",
+        "test_conditional.py::test_another_label_makes_another_output[projection]",
+    ),
+    "the class dropped in G": Fault(
+        "conditional.py",
+        "torch.cat([x, y], dim=-1)",
+        "torch.cat([x, 0 * y], dim=-1)",
+        "test_conditional.py::test_another_label_makes_another_output[concatenation]",
+    ),
+    "the projection on the layer before its bend": Fault(
+        "conditional.py",
+        "self.psi(phi) + (phi * self.v[label]).sum(dim=-1, keepdim=True)",
+        "self.psi(phi) + (self.phi[:-1](x) * self.v[label]).sum(dim=-1, keepdim=True)",
+        "test_conditional.py::test_projection_is_its_formula",
+    ),
+    "the projection on the layer below the last": Fault(
+        "conditional.py",
+        "(phi * self.v[label]).sum(dim=-1, keepdim=True)",
+        "(self.phi[:-2](x) * self.v[label]).sum(dim=-1, keepdim=True)",
+        "test_conditional.py::test_projection_is_its_formula",
+    ),
 }
 
 #: Runs each copy's tests in one process, which imports torch once. What pytest does for the
