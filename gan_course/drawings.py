@@ -36,6 +36,9 @@ class Drawn(dict[str | int, tuple[Array, Array]]):
         yticks: the words at its left.
         images: the values of each image and heat map, as drawn from the first row on.
         texts: what is written into the axes.
+        bands: each band, and each set of error bars, as x, lower and upper end, ``(3, points)``.
+        arrows: of a field, or drawn one by one: where each starts and how far it goes,
+            ``(arrows, 4)``.
     """
 
     def __init__(self, ax: Axes) -> None:
@@ -50,6 +53,7 @@ class Drawn(dict[str | int, tuple[Array, Array]]):
             for part in maps
         ]
         self.texts = [text.get_text() for text in ax.texts if text.get_text()]
+        self.bands, self.arrows = list(_bands(ax)), _arrows(ax)
         legend = _legend(ax)
         labelled = sorted(_artists(ax), key=lambda artist: _is_unlabelled(artist[0]))
         for label, colour, place in labelled:
@@ -168,3 +172,32 @@ def _artists(ax: Axes) -> Iterator[tuple[str, str, tuple[Array, Array]]]:
             shape: Any = part
             path = shape.get_path() if isinstance(part, Patch) else shape.get_paths()[0]
             yield label, _colour(part), (_floats(path.vertices[:, 0]), _floats(path.vertices[:, 1]))
+
+
+def _bands(ax: Axes) -> Iterator[Array]:
+    """Each band from its outline, then each set of upright error bars from its segments."""
+    from matplotlib.collections import FillBetweenPolyCollection  # noqa: PLC0415
+    from matplotlib.container import ErrorbarContainer  # noqa: PLC0415
+
+    for part in ax.collections:
+        if isinstance(part, FillBetweenPolyCollection):
+            outline = _floats(part.get_paths()[0].vertices)
+            points = (len(outline) - 3) // 2  # a corner at each end, and back to the first
+            one, other = outline[1 : points + 1], outline[-2 : -points - 2 : -1]
+            yield np.stack([one[:, 0], one[:, 1], other[:, 1]])
+    for held in ax.containers:
+        if isinstance(held, ErrorbarContainer) and held.has_yerr:
+            ends = _floats(held.lines[2][-1].get_segments())
+            yield np.stack([ends[:, 0, 0], ends[:, 0, 1], ends[:, 1, 1]])
+
+
+def _arrows(ax: Axes) -> Array:
+    """Start and way of each arrow."""
+    from matplotlib.quiver import Quiver  # noqa: PLC0415
+    from matplotlib.text import Annotation  # noqa: PLC0415
+
+    fields = [part for part in ax.collections if isinstance(part, Quiver)]
+    found = [np.column_stack([part.XY, part.U, part.V]) for part in fields]
+    single = [part for part in ax.texts if isinstance(part, Annotation) and part.arrow_patch]
+    found += [np.array([[*part.xyann, *np.subtract(part.xy, part.xyann)]]) for part in single]
+    return _floats(np.concatenate([np.empty((0, 4)), *found]))

@@ -298,6 +298,24 @@ def test_points_bars_intervals_and_bands_are_found(ax: Axes):
     assert found["band"][1].max() == 1
 
 
+def test_bands_and_error_bars_have_two_ends(ax: Axes):
+    ax.fill_between([1, 2, 3], [0, 1, 2], [5, 6, 9])
+    ax.errorbar([1, 2], [7, 8], [[1, 2], [3, 4]], capsize=3)
+    ax.errorbar([1, 2], [7, 8], xerr=1)
+    ax.scatter([1, 2], [3, 4])
+    band, bars = drawn(ax).bands
+    assert band.tolist() == [[1, 2, 3], [0, 1, 2], [5, 6, 9]]
+    assert bars.tolist() == [[1, 2], [6, 6], [10, 12]]
+
+
+def test_arrows_have_a_start_and_a_way(ax: Axes):
+    assert drawn(ax).arrows.shape == (0, 4)
+    ax.quiver([1, 2], [3, 4], [1, 0], [0, -1])
+    ax.annotate("", (7, 1), (5, 0), arrowprops={"arrowstyle": "->"})
+    ax.annotate("no arrow", (7, 1), (5, 0))
+    assert drawn(ax).arrows.tolist() == [[1, 3, 1, 0], [2, 4, 0, -1], [5, 0, 2, 1]]
+
+
 def test_images_and_heat_maps_are_found(ax: Axes):
     ax.imshow([[1, 2], [3, 4]])
     ax.pcolormesh(np.ma.masked_equal([[5, 6], [7, 8]], 8))
