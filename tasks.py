@@ -53,7 +53,14 @@ MODULES = {
         "mypy",
         "yaml",
     ),
-    "site": ("sphinx", "myst_nb", "furo", "sphinx-mathjax-offline", "pybtex"),
+    "site": (
+        "sphinx",
+        "myst_nb",
+        "furo",
+        "sphinx-mathjax-offline",
+        "pybtex",
+        "sphinx_revealjs",
+    ),
     "bench": ("jax",),
 }
 
@@ -250,6 +257,13 @@ def book(rest: list[str]) -> None:
     say(f"the book is in {ROOT / 'site' / 'index.html'}")
 
 
+def slides(rest: list[str]) -> None:
+    """Write a deck of slides for each chapter to slides/."""
+    options = ["-W", "--keep-going", "-q", "-b", "revealjs"]
+    run([python("book", "site"), "-m", "sphinx", *options, "book/slides", "slides", *rest])
+    say(f"the decks are in {ROOT / 'slides' / 'index.html'}")
+
+
 def figures(rest: list[str]) -> None:
     """Draw the figures again, each from its script."""
     interpreter = python()
@@ -292,8 +306,13 @@ def lint(rest: list[str]) -> None:
 def clean(rest: list[str]) -> None:
     """Remove what the commands have made, no source; --all removes .venv, too."""
     caches = [".pytest_cache", ".mypy_cache", ".ruff_cache", "gan_course.egg-info"]
-    caches += ["build", "site", "jupyter_execute", "book/notebooks", "book/figures"]
-    caches += ["book/library", "book/_static/places", "book/_static/trainings"]
+    caches += ["build", "site", "slides", "jupyter_execute", "book/notebooks", "book/figures"]
+    caches += [
+        "book/slides/pictures",
+        "book/library",
+        "book/_static/places",
+        "book/_static/trainings",
+    ]
     deep = [p for top in PARTS for p in (ROOT / top).rglob("*") if p.name in GENERATED]
     caches += [VENV.name] if "--all" in rest else []
     for path in [*(ROOT / name for name in caches), *deep]:
@@ -310,6 +329,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "test": test,
     "notebooks": notebooks,
     "book": book,
+    "slides": slides,
     "figures": figures,
     "bench": bench,
     "mutants": mutants,

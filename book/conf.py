@@ -34,7 +34,7 @@ extensions = [
     "sphinxcontrib.bibtex",
     "pages",
 ]
-exclude_patterns = ["**/.ipynb_checkpoints", "chapter_map.md"]
+exclude_patterns = ["**/.ipynb_checkpoints", "chapter_map.md", "slides"]
 chapter_pages = stage()
 cited_in = cited_in_chapters()
 bibtex_bibfiles = ["references.bib"]
