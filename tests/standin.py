@@ -163,9 +163,26 @@ def install(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(torch.__future__, "_overwrite_module_params_on_conversion", True)
     for function in (torch.tensor, torch.as_tensor):
         patch.setattr(torch, function.__name__, through_cpu(function))
+    for function in (torch.rand, torch.randn, torch.randint, torch.randperm):
+        patch.setattr(torch, function.__name__, of_its_device(function))
     for name, module in list(sys.modules.items()):
         if name.startswith("gan_course") and getattr(module, "Generator", None) is PLAIN:
             patch.setattr(module, "Generator", Generator)
+
+
+def of_its_device(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Random numbers lie where their generator is: no call of torch's own asks the device."""
+
+    @functools.wraps(function)
+    def drawn(*rest: Any, generator: Any = None, device: Any = None, **options: Any) -> Tensor:
+        where = torch.device("cpu" if device is None else device).type
+        if generator is not None and generator.device.type != where:
+            raise RuntimeError(
+                f"Expected a '{where}' device type for generator but found '{generator.device}'"
+            )
+        return function(*rest, generator=generator, device=device, **options)
+
+    return drawn
 
 
 def through_cpu(function: Callable[..., Tensor]) -> Callable[..., Tensor]:

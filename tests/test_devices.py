@@ -20,7 +20,7 @@ from tools import ROOT
 from torch import Tensor, distributions, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from gan_course import dynamics, images, metrics, plotting
+from gan_course import dynamics, families, images, metrics, plotting
 from gan_course.distributions import ring
 from gan_course.lab import Lab
 from gan_course.losses import LOSSES
@@ -167,6 +167,47 @@ def test_a_training_saved_on_the_device_goes_on_anywhere(back: str, tmp_path: Pa
         made.train(6, checkpoint=tmp_path / "training.pt", progress=False)
         made.train(9, checkpoint=tmp_path / "training.pt", progress=False)
     assert made.steps == 9
+
+
+#: Models of chapter 11, small.
+FAMILIES: dict[str, Callable[[], Any]] = {
+    "VAE": lambda: families.VAE(mlp(2, 2, width=4), mlp(1, 2, width=4), 1),
+    "autoregressive, real": lambda: families.Autoregressive(
+        families.masked_network(2, 6, width=4), families.MixtureHead(2), 2
+    ),
+    "autoregressive, values": lambda: families.Autoregressive(
+        families.masked_network(2, 3, width=4), families.ValueHead(3), 2
+    ),
+    "flow": lambda: families.RealNVP([mlp(2, 4, width=4) for _ in range(2)], 2),
+    "diffusion": lambda: families.Diffusion(mlp(3, 2, width=4), 2),
+    "flow matching": lambda: families.FlowMatching(mlp(3, 2, width=4), 2),
+}
+
+
+class Values:
+    """Values 0, 1 and 2, where their generator is."""
+
+    def sample(self, shape: Any, generator: torch.Generator | None = None) -> Tensor:
+        where = torch.device("cpu") if generator is None else generator.device
+        return torch.randint(3, (*shape, 2), generator=generator, device=where).float()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_on_the_device_is_the_one_on_the_cpu(name: str) -> None:
+    found = []
+    for device in ("cpu", "standin"):
+        torch.manual_seed(0)
+        model = FAMILIES[name]().to(device)
+        generator = torch.Generator(device).manual_seed(1)
+        fitted: Any = families.fit(model, Values(), 2, batch=8, generator=generator)
+        samples = fitted.sample((5,), generator=generator)
+        assert samples.device.type == device
+        x = torch.arange(6.0).reshape(3, 2).remainder(3)
+        found.append([samples, fitted.log_prob(x.to(device)), *fitted.parameters()])
+        elsewhere = x.to("standin" if device == "cpu" else "cpu")
+        with pytest.raises(ValueError, match=rf"x is on device .*: expected {device}"):
+            fitted.log_prob(elsewhere)
+    same(*reversed(found))
 
 
 def test_labels_go_to_the_device() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor, nn
 
-from gan_course.arguments import tensor
+from gan_course.arguments import one_device, tensor
 
 LOG_TAU = math.log(2 * math.pi)
 #: More of anything is a slip, which would fill the memory without a word.
@@ -25,14 +25,19 @@ def points(x: object, network: object, dim: int | None = None, name: str = "x") 
         name: of the argument.
 
     Raises:
-        ValueError: it is no tensor of points.
+        ValueError: it is no tensor of points, or not where the network is.
     """
     weights = network.parameters() if isinstance(network, nn.Module) else ()
-    kind = next((weight.dtype for weight in weights), None)  # a formula has none
+    weight = next(iter(weights), None)  # a formula has none
+    kind = None if weight is None else weight.dtype
     wanted = f"(..., batch, {dim or 'dim'})"
     found = tensor(name, x, "(batch, dim, ...)", finite=False, dtype=kind)
     if dim is not None and found.shape[-1] != dim:
         raise ValueError(f"{name} has shape {tuple(found.shape)}: expected {wanted}")
+    if weight is not None and found.device != weight.device:
+        raise ValueError(
+            f"{name} is on device {found.device}: expected {weight.device}, that of the network"
+        )
     return found
 
 
@@ -40,7 +45,7 @@ def beside(name: str, value: object, x: Tensor) -> Tensor:
     """A number for each point of ``x``, ``(..., batch, 1)``, in its precision.
 
     Raises:
-        ValueError: it is none, or not as many.
+        ValueError: it is none, not as many, or on another device.
     """
     found = tensor(name, value, "(batch, 1, ...)", finite=False, dtype=x.dtype)
     if found.shape != (*x.shape[:-1], 1):
@@ -48,6 +53,7 @@ def beside(name: str, value: object, x: Tensor) -> Tensor:
             f"{name} has shape {tuple(found.shape)}: expected {(*x.shape[:-1], 1)}, "
             "that of x but for one number each"
         )
+    one_device(x=x, **{name: found})
     return found
 
 
@@ -63,9 +69,11 @@ def normal(shape: Sequence[int], generator: Generator | None, like: Tensor) -> T
 
 def choose(log_weight: Tensor, generator: Generator | None) -> Tensor:
     """One index for each row, drawn by its probability, ``(..., n)`` to ``(..., 1)``."""
-    u = torch.rand(log_weight.shape, generator=generator, dtype=log_weight.dtype)
+    u = torch.rand(
+        log_weight.shape, generator=generator, dtype=log_weight.dtype, device=log_weight.device
+    )
     gumbel = -(-u.clamp(min=1e-12).log()).log()
-    return (log_weight + gumbel.to(log_weight)).argmax(dim=-1, keepdim=True)
+    return (log_weight + gumbel).argmax(dim=-1, keepdim=True)
 
 
 def log_normal(x: Tensor, mean: Tensor | None = None, log_std: Tensor | None = None) -> Tensor:
