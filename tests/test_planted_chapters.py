@@ -658,8 +658,28 @@ CHAPTERS = {
                 "return (table * Q.log()).sum()",
             ),
             "p(x|c) for the posterior": ("truth = table / p_x", "truth = table / p_c[:, None]"),
+            "labels in another order than the pictures": (
+                "images.flatten(1)[order], labels[order]",
+                "images.flatten(1)[order], labels",
+            ),
+            "the class dropped in D": (
+                "value(optimal_discriminator(a, b), a, b)",
+                "value(optimal_discriminator(mixture(*p), mixture(*q)), a, b)",
+            ),
+            "the class dropped in G": (
+                '"perfect": (normal(-1), normal(1)),',
+                '"perfect": (mixture(*p), mixture(*p)),',
+            ),
+            "a search that starts at the answer": (
+                "torch.tensor([0.8, -0.5]), torch.randn(200",
+                "torch.tensor([0.8, -0.5]), torch.tensor([0.8, -0.5]) + 0 * torch.randn(200",
+            ),
+            "a search that climbs": (
+                "autograd.grad(apart(z).sum(), z)",
+                "autograd.grad(-apart(z).sum(), z)",
+            ),
         },
-        also=("As ordered", "The game", "A classifier", "Codes"),
+        also=("As ordered", "The game", "A classifier", "Digits, as", "Codes"),
     ),
     "11": Chapter(
         {
