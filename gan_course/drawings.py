@@ -184,7 +184,7 @@ def _bands(ax: Axes) -> Iterator[Array]:
             outline = _floats(part.get_paths()[0].vertices)
             points = (len(outline) - 3) // 2  # a corner at each end, and back to the first
             one, other = outline[1 : points + 1], outline[-2 : -points - 2 : -1]
-            yield np.stack([one[:, 0], one[:, 1], other[:, 1]])
+            yield np.stack([one[:, 0], *np.sort([one[:, 1], other[:, 1]], axis=0)])
     for held in ax.containers:
         if isinstance(held, ErrorbarContainer) and held.has_yerr:
             ends = _floats(held.lines[2][-1].get_segments())

@@ -235,4 +235,4 @@ def test_the_recorded_games_are_those_of_the_chapter() -> None:
     record = pd.read_csv(RUNS / "first_game.csv")
     counts = record.groupby(["experiment", "name", "step"])["run"].nunique()
     assert counts.drop("digits").eq(24).all() and counts["digits"].eq(16).all()
-    assert len(counts) == 9 + 8 + 8 + 1
+    assert len(counts) == 9 + 8 + 8 + 6 + 1

@@ -300,10 +300,12 @@ def test_points_bars_intervals_and_bands_are_found(ax: Axes):
 
 def test_bands_and_error_bars_have_two_ends(ax: Axes):
     ax.fill_between([1, 2, 3], [0, 1, 2], [5, 6, 9])
+    ax.fill_between([1, 2], [3, 4])  # from there down to 0
     ax.errorbar([1, 2], [7, 8], [[1, 2], [3, 4]], capsize=3)
     ax.errorbar([1, 2], [7, 8], xerr=1)
     ax.scatter([1, 2], [3, 4])
-    band, bars = drawn(ax).bands
+    band, area, bars = drawn(ax).bands
+    assert area.tolist() == [[1, 2], [0, 0], [3, 4]]
     assert band.tolist() == [[1, 2, 3], [0, 1, 2], [5, 6, 9]]
     assert bars.tolist() == [[1, 2], [6, 6], [10, 12]]
 

@@ -171,6 +171,54 @@ CHAPTERS = {
             "the flipped label is not flipped": ("(fake_logits, ones)", "(fake_logits, zeros)"),
             "the minimax slope": ("(-F.softplus(a), a)  # log(1 − D)", "(F.softplus(a), a)"),
             "the non-saturating slope": ("(F.softplus(-a), a)  # −log D", "(-F.softplus(a), a)"),
+            "crosses mirrored": (
+                "plot_samples(ax, real, crosses[-1], target.window)",
+                "plot_samples(ax, real, crosses[-1] * torch.tensor([-1.0, 1.0]), target.window)",
+            ),
+            "arrows to where D says generated": (
+                "ax.quiver(*x.detach().T, *slope.T",
+                "ax.quiver(*x.detach().T, *-slope.T",
+            ),
+            "arrows with x and y exchanged": (
+                "ax.quiver(*x.detach().T, *slope.T",
+                "ax.quiver(*x.detach().T, *slope.T.flip(0)",
+            ),
+            "the shade of D turned round": (
+                "lambda points: trainer.discriminate(points)[0]",
+                "lambda points: 1 - trainer.discriminate(points)[0]",
+            ),
+            "the data shifted under the priors": (
+                "plot_samples(ax, real, x, target.window)",
+                "plot_samples(ax, real.roll(1, dims=1), x, target.window)",
+            ),
+            "arrows from even steps of z": (
+                "icdf((torch.arange(17) + 0.5) / 17).unsqueeze(-1)",
+                "icdf(torch.tensor([0.03])).mul(torch.linspace(1, -1, 17)).unsqueeze(-1)",
+            ),
+            "arrows of another run": (
+                "sent = classic.generator.member(0)(z)",
+                "sent = 0 * z + classic.generator.member(1)(z).mean()",
+            ),
+            "half of the runs in the band": (
+                "rows.quantile(torch.tensor([0.1, 0.9]), dim=1)",
+                "rows.quantile(torch.tensor([0.25, 0.75]), dim=1)",
+            ),
+            "the band turned to the other k": (
+                "ax.fill_between(steps, low, high, alpha",
+                "ax.fill_between(steps, 1 - high, 1 - low, alpha",
+            ),
+            "the histogram of another run": (
+                "samples = classic.sample(100_000)[0, :, 0]",
+                "samples = classic.sample(100_000)[1, :, 0]",
+            ),
+            "the head start in both games": (
+                'for how in ("far ahead", "even")\n)',
+                'for how in ("far ahead", "far ahead")\n)',
+            ),
+            "nearest to nothing": (
+                "halves[0][nearest].reshape",
+                "halves[0][nearest + 1].reshape",
+            ),
         },
         also=("A painter who has never seen a painting",),
     ),

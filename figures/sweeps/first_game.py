@@ -1,5 +1,7 @@
 """Chapter 02's game on the ring from many seeds: priors, k, a D far ahead; and does G copy digits?
 
+The games in which D gets far ahead are played by two costs of G, and once more from an even start.
+
 All games begin with the same weights of one seed (another prior aside), so that they are compared
 run by run. Each is looked at with 2,500 samples: clusters covered, share of high quality, the mean
 of D on real and on generated samples; of the games by k also the share in a cluster's direction,
@@ -45,6 +47,7 @@ SETTINGS: dict[str, Any] = {
     "priors": {name: [700, 2_100] for name in PRIORS} | {"normal, 2, narrow": [700]},
     "k": {"1": [100, 300, 400, 600, 900], "5": [100, 200, 300]},
     "far ahead": {"alone": 200, "rate": 1e-5, "back": [100, 400, 800]},
+    "even": [100, 400, 800],  # no head start
     "digits": {"pairs": 16, "steps": 800, "painted": 800},
 }
 QUICK = SETTINGS | {
@@ -52,6 +55,7 @@ QUICK = SETTINGS | {
     "priors": {name: [60] for name in PRIORS},
     "k": {"1": [40], "5": [40]},
     "far ahead": {"alone": 40, "rate": 1e-5, "back": [20]},
+    "even": [60],
     "digits": {"pairs": 2, "steps": 20, "painted": 200},
 }
 
@@ -142,6 +146,12 @@ def measure(settings: dict[str, Any]) -> pd.DataFrame:
         for step in ahead["back"]:
             trainer.train(step + ahead["alone"] - trainer.steps, progress=False)
             keep("far ahead", loss, step, look(trainer, samples))
+    for loss in ("minimax", "non-saturating"):
+        trainer = game(settings, normal(2), loss=loss)
+        for step in settings["even"]:
+            history = trainer.train(step - trainer.steps, progress=False)
+            gradient = {"gradient": history["generator_gradient"][-1]}
+            keep("even", loss, step, look(trainer, samples) | gradient)
     images = digits()[0].flatten(1)
     shuffled = images[torch.randperm(len(images), generator=torch.Generator().manual_seed(0))]
     halves = shuffled[:898], shuffled[898:1_796]
