@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pandas as pd
 import pytest
 import torch
-from tools import RUNS, exercise_tests, made_again
+from tools import RUNS, exercise_tests, load, made_again
 from torch import Tensor
 
 from gan_course.exercises.chapter_11 import FAULTS, PREDICTIONS
@@ -88,6 +89,57 @@ def test_the_families_come_out_again():
             if known[measure].notna().sum() > 1:
                 one, other = (mean_interval(t[measure].dropna(), 0.999) for t in (again, known))
                 assert one.low <= other.high and other.low <= one.high, (family, measure)
+
+
+@pytest.mark.slow
+def test_the_small_grid_comes_out_again():
+    script = load("figures/sweeps/families.py")
+    record = pd.read_csv(RUNS / "families_grid.quick.csv")
+    frame = script.measure_grid(script.GRID_QUICK)
+    assert list(frame.columns) == list(record.columns)
+    assert len(frame) == len(record)
+    for (part, family), known in record.groupby(["part", "family"]):
+        again = frame[(frame["part"] == part) & (frame["family"] == family)]
+        for measure in ("weights", "steps", "rate"):
+            assert list(again[measure].dropna()) == list(known[measure].dropna()), family
+        one, other = (mean_interval(t["sliced"].dropna(), 0.999) for t in (again, known))
+        assert one.low <= other.high and other.low <= one.high, (part, family)
+
+
+def test_the_grid_has_the_ring_s_budget_and_rates():
+    script = load("figures/sweeps/families.py")
+    for quick, settings in (("", script.GRID), (".quick", script.GRID_QUICK)):
+        note = json.loads((RUNS / f"families_grid{quick}.json").read_text("utf-8"))
+        assert note["settings"] == settings
+    found = pd.read_csv(RUNS / "families_grid.csv").dropna(subset=["weights"])
+    ring = pd.read_csv(RUNS / "families.csv").dropna(subset=["weights"])
+    ring = ring[(ring["part"] == "record") & (ring["task"] == "ring")].groupby("family").first()
+    for part, rows in found.groupby("part"):
+        first = rows.groupby("family").first()
+        known = ring.loc[first.index]
+        assert (first["steps"] == known["steps"] * (4 if part == "four times" else 1)).all()
+        assert (first["weights"] == known["weights"]).all()
+        assert first["rate"].equals(known["rate"])  # the recipe's is nan in both
+        if part == "record":
+            assert set(first.index) == set(ring.index)
+        else:
+            assert set(first.index) == set(script.GRID["controls"][part])
+
+
+def test_the_grid_s_controls_change_one_thing():
+    script = load("figures/sweeps/families.py")
+    models = []
+    for fastest in (10.0, 40.0):
+        torch.manual_seed(0)
+        task = script.on_grid() if fastest == 10 else script.on_grid(fastest)
+        models.append(task.build("diffusion", 16, 2))
+    assert len(task.source.centers) == 25
+    plain, fast = (dict(model.named_buffers()) for model in models)
+    (name,) = (n for n in plain if plain[n].numel() and not torch.equal(plain[n], fast[n]))
+    tops = [float(table[name].norm(dim=-2).max()) for table in (plain, fast)]
+    assert tops == pytest.approx([10, 40], rel=1e-3)
+    pairs = zip(*(model.parameters() for model in models), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
 
 
 def test_the_predictions_are_what_was_measured():

@@ -805,6 +805,14 @@ CHAPTERS = {
                 'exp(-rows["reverse_kl"])',
                 'exp(-rows["reverse_kl"] / 2)',
             ),
+            "twenty-five clusters counted as eight": (
+                'MODES = {"ring": 8, "grid": 25}',
+                'MODES = {"ring": 8, "grid": 8}',
+            ),
+            "the grid's HQ under the ring's": (
+                '"ring: HQ": ("ring", "high_quality", 2, "record")',
+                '"ring: HQ": ("grid", "high_quality", 2, "record")',
+            ),
             "one clock for all": (
                 '"train, s": plain("ring", family, "seconds", 1)',
                 '"train, s": plain("ring", "GAN", "seconds", 1)',

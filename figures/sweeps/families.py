@@ -18,8 +18,14 @@ Four rows once more with one thing changed, at the same steps and weights (``par
 recipe from one bell, the flow with waves, diffusion with a preconditioning, and flow matching on
 digits at the largest rate.
 
-    python figures/sweeps/families.py            # figures/runs/families.csv, .json, .npz
-    python figures/sweeps/families.py --quick    # figures/runs/families.quick.csv, .json
+The grid has a record of its own: the same families with the ring's weights and steps, at the rates
+that were best on the ring. Nothing was tuned on the grid, but for the recipe, which has chapter
+07's numbers for it. Diffusion and flow matching are made once more: with four times the steps
+(``part = four times``), and shown waves of up to four times the frequency (``part = fast waves``).
+
+    python figures/sweeps/families.py                 # figures/runs/families.csv, .json, .npz
+    python figures/sweeps/families.py grid            # figures/runs/families_grid.csv, .json
+    python figures/sweeps/families.py grid --quick    # figures/runs/families_grid.quick.csv, .json
 """
 
 from __future__ import annotations
@@ -35,10 +41,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from by_script import RUNS, record
+from by_script import RUNS, record, write
 from torch import Generator, Tensor, nn
 
-from gan_course.distributions import GaussianMixture, codebook, normal, ring
+from gan_course.distributions import GaussianMixture, codebook, grid, normal, ring
 from gan_course.families import (
     VAE,
     Autoregressive,
@@ -103,6 +109,33 @@ QUICK: dict[str, Any] = SETTINGS | {
     "sampler steps": [1, 5],
     "draws": 5,
 }
+#: The grid's own record, at the ring's steps and at the rates that were best there.
+GRID: dict[str, Any] = SETTINGS | {
+    "rates": {
+        "GAN": 0.0005,
+        "VAE": 0.008,
+        "VAE, wide start": 0.008,
+        "autoregressive": 0.008,
+        "diffusion": 0.008,
+        "flow matching": 0.008,
+        "normalising flow": 0.0005,
+    },
+    "steps": {"grid": STEPS["ring"]},
+    "samples": {"grid": 2_500},
+    "weights": {"grid": 12_000},
+    "sampler steps": [200],
+    "controls": {
+        "four times": ["diffusion", "flow matching"],
+        "fast waves": ["diffusion", "flow matching"],
+    },
+}
+GRID_QUICK: dict[str, Any] = GRID | {
+    "runs": 2,
+    "steps": {"grid": dict.fromkeys(STEPS["ring"], 20)},
+    "samples": {"grid": 250},
+    "sampler steps": [5],
+    "draws": 5,
+}
 #: What is trained once more, with one thing changed.
 CONTROLS = {"ring": ("GAN, recipe", "normalising flow"), "digits": ("diffusion", "flow matching")}
 LATENT, LEVELS, PIXELS = 16, 17, 64
@@ -125,6 +158,7 @@ class Toy:
         rates: the recipe's rates, of D and of G.
         penalty: the recipe's R1.
         frequencies: the recipe's waves.
+        fastest: of the waves that all others are shown, in radians per unit.
     """
 
     target: GaussianMixture
@@ -132,6 +166,7 @@ class Toy:
     rates: tuple[float, float]
     penalty: float
     frequencies: tuple[float, float]
+    fastest: float = 10.0
 
     dim, batch, averaging = 2, 128, 0.99
 
@@ -147,7 +182,7 @@ class Toy:
 
         def seeing(inputs: int, outputs: int) -> nn.Module:
             """What is shown a point of the plane is shown its waves, too."""
-            waves = {"fourier": 12, "frequencies": (0.3, 10.0)}
+            waves = {"fourier": 12, "frequencies": (0.3, self.fastest)}
             return many(lambda: mlp(inputs, outputs, width=width, depth=3, **waves))
 
         def making(inputs: int) -> nn.Module:
@@ -537,17 +572,27 @@ def chosen_rate(
 
 
 def of_family(
-    task: Any, name: str, family: str, settings: dict[str, Any], control: float | None = None
+    task: Any,
+    name: str,
+    family: str,
+    settings: dict[str, Any],
+    *,
+    control: float | None = None,
+    part: str = "record",
+    times: int = 1,
 ) -> list[dict[str, Any]]:
-    """Tune, train and measure; a row for each run and way to draw. A control has its rate."""
+    """Tune, train and measure; a row for each run and way to draw.
+
+    With a rate (``control``) nothing is tuned; ``part`` is that of the table.
+    """
     runs, samples = settings["runs"], settings["samples"][name]
-    rate, rows = (control, []) if control else chosen_rate(task, name, family, settings)
+    tuned = control is None
+    rate, rows = chosen_rate(task, name, family, settings) if tuned else (control, [])
     torch.manual_seed(0)
     model = sized(task, family, settings["weights"][name], runs)
-    steps = settings["steps"][name][family]
+    steps = settings["steps"][name][family] * times
     size = weights(model, runs)
     model, seconds = trained(task, family, model, steps=steps, rate=rate, runs=runs, seed=0)
-    part = "control" if control else "record"
     about = {"part": part, "task": name, "family": family, "rate": rate}
     about |= {"steps": steps, "weights": size, "seconds": round(seconds, 2)}
     say(f"{name}: {family}, {size} weights, {steps} steps, {seconds:.1f} s, rate {rate}")
@@ -558,7 +603,7 @@ def of_family(
             about["mass"] = round(task.mass(model), 4)
     for variant, options in variants(family, settings).items():
         x, price = drawn(task, family, model, (runs, samples), **options)
-        if not control:
+        if part == "record":
             keep(name, family, variant, x)
         quality = task.quality(x)
         say(
@@ -600,12 +645,17 @@ def tasks(*, control: bool = False) -> dict[str, Any]:
     }
 
 
+def on_grid(fastest: float = 10.0) -> Toy:
+    """The grid, with its recipe's numbers (chapter 07)."""
+    return Toy(grid(), (0.8, 0.1), (2e-3, 1e-3), 0.0, (0.3, 8.0), fastest)
+
+
 def controls(name: str, rates: dict[str, float], settings: dict[str, Any]) -> list[dict[str, Any]]:
     """Rows of a task with one thing changed; flow matching's is the rate."""
     task, rows = tasks(control=True)[name], []
     for family in CONTROLS[name]:
         rate = settings["rates"][-1] if family == "flow matching" else rates[family]
-        rows += of_family(task, name, family, settings, rate)
+        rows += of_family(task, name, family, settings, control=rate, part="control")
     return rows
 
 
@@ -634,7 +684,41 @@ def measure(settings: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows).round(5)
 
 
+def measure_grid(settings: dict[str, Any]) -> pd.DataFrame:
+    """The grid, and its controls; a row for each family, way to draw and run."""
+    task, rates = on_grid(), settings["rates"]
+    rows = beside(task, "grid", settings)
+    for family in settings["steps"]["grid"]:
+        rate = rates.get(family, math.nan)  # the recipe has its own
+        rows += of_family(task, "grid", family, settings, control=rate)
+    for part, families in settings["controls"].items():
+        times, fastest = (4, 10.0) if part == "four times" else (1, 40.0)
+        for family in families:
+            rows += of_family(
+                *(on_grid(fastest), "grid", family, settings),
+                control=rates[family],
+                part=part,
+                times=times,
+            )
+    return pd.DataFrame(rows).round(5)
+
+
+def main() -> None:
+    """Record the ring and the digits, or the grid."""
+    small = "--quick" in sys.argv[1:]
+    if "grid" in sys.argv[1:]:
+        torch.set_num_threads(1)
+        settings = GRID_QUICK if small else GRID
+        begin = time.process_time()
+        frame = measure_grid(settings)
+        said = {"processor seconds": round(time.process_time() - begin, 1)}
+        command = "families.py grid" + " --quick" * small
+        write("families_grid", frame, command, settings, said, small=small)
+    else:
+        record(__file__, measure, SETTINGS, QUICK)
+        if not small:
+            np.savez_compressed(RUNS / "families.npz", **KEPT)
+
+
 if __name__ == "__main__":
-    record(__file__, measure, SETTINGS, QUICK)
-    if "--quick" not in sys.argv[1:]:
-        np.savez_compressed(RUNS / "families.npz", **KEPT)
+    main()
