@@ -138,6 +138,10 @@ PARTS: dict[str, list[str]] = {
     **{name: [str(HERE / "gpu.py"), "--check", name] for name in CHECKS},
     "benchmark": [str(HERE / "run.py"), "--targets"],
     "pictures": [str(HERE / "tutorial.py")],
+    **{
+        f"chapter 11, {task}": [str(HERE / "stand.py"), task]
+        for task in ("ring", "grid", "stacked")
+    },
 }
 
 

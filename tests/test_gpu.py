@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
+from standin import install
 from tools import ROOT, load
 
 gpu = load("benchmarks/gpu.py")
+stand = load("benchmarks/stand.py")
 
 
 @pytest.mark.slow
@@ -71,3 +74,63 @@ def test_each_part_is_noted_and_what_passed_is_not_run_again(
 def test_the_parts_are_there():
     for command in gpu.PARTS.values():
         assert Path(command[0]).exists()
+
+
+# --- Chapter 11's baseline at full size ---------------------------------------------------------
+
+
+def small(target: str, **more: object) -> dict[str, object]:
+    """Settings of a few steps."""
+    own = stand.baseline.SETTINGS["targets"][target]
+    own = own | {"steps": [3, 6], "runs": 2, "samples": 40, "width": 8} | more
+    return stand.baseline.SETTINGS | {"rates": [1e-3, 1e-2], "targets": {target: own}}
+
+
+@pytest.mark.parametrize("target", ["ring", "grid"])
+def test_the_rows_of_the_baseline_train_on_another_device(
+    target: str, monkeypatch: pytest.MonkeyPatch
+):
+    rows = ["non-saturating", "+ residual = full"]
+    there = stand.baseline.measure(target, small(target), rows)
+    install(monkeypatch)
+    found = stand.baseline.measure(target, small(target), rows, "standin")
+    pd.testing.assert_frame_equal(found, there, rtol=1e-3, atol=1e-3)
+    assert list(found["row"].unique()) == rows
+
+
+def test_an_interrupted_baseline_goes_on_after_the_last_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[str] = []
+
+    def measure(target: str, settings: object, rows: list[str], device: str) -> pd.DataFrame:
+        if len(asked) == 3:
+            asked.append("stopped")
+            raise KeyboardInterrupt
+        asked.extend(rows)
+        return pd.DataFrame({"row": rows, "device": device})
+
+    monkeypatch.setattr(stand.baseline, "measure", measure)
+    rows = list(stand.baseline.ROWS)
+    with pytest.raises(KeyboardInterrupt):
+        stand.ladder("ring", small("ring"), "cpu", tmp_path)
+    assert stand.ladder("ring", small("ring"), "cpu", tmp_path) == len(rows) - 3
+    assert [row for row in asked if row != "stopped"] == rows
+    assert list(pd.read_csv(tmp_path / "stand_ring.csv")["row"]) == rows
+    assert stand.ladder("ring", small("ring"), "cpu", tmp_path) == 0
+    assert stand.ladder("ring", small("ring", width=9), "cpu", tmp_path) == len(rows)
+    assert json.loads((tmp_path / "stand_ring.json").read_text())["settings"] == small(
+        "ring", width=9
+    )
+
+
+def test_full_size_is_larger_in_every_target():
+    for name, full in stand.baseline.FULL["targets"].items():
+        recorded = stand.baseline.SETTINGS["targets"][name]
+        assert full["steps"][-1] >= 5 * recorded["steps"][-1]
+        assert full["width"] > recorded["width"]
+        assert full.keys() == recorded.keys()
+        assert {key: full[key] for key in ("gamma", "runs", "samples")} == {
+            key: recorded[key] for key in ("gamma", "runs", "samples")
+        }
+        assert gpu.PARTS[f"chapter 11, {name}"][1] == name

@@ -810,8 +810,8 @@ CHAPTERS = {
                 'MODES = {"ring": 8, "grid": 8}',
             ),
             "the grid's HQ under the ring's": (
-                '"ring: HQ": ("ring", "high_quality", 2, "record")',
-                '"ring: HQ": ("grid", "high_quality", 2, "record")',
+                '"ring: HQ": ("ring", "high_quality", 2)',
+                '"ring: HQ": ("grid", "high_quality", 2)',
             ),
             "one clock for all": (
                 '"train, s": plain("ring", family, "seconds", 1)',

@@ -28,7 +28,7 @@ import copy
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -107,6 +107,21 @@ QUICK: dict[str, Any] = SETTINGS | {
     "targets": {
         name: own | {"steps": [steps], "runs": 4, "samples": 1_000}
         for (name, own), steps in zip(SETTINGS["targets"].items(), (60, 40, 10), strict=True)
+    },
+}
+#: What a GPU is for: more steps, wider networks, larger batches (``benchmarks/stand.py``).
+FULL: dict[str, Any] = SETTINGS | {
+    "targets": {
+        name: own | more
+        for (name, own), more in zip(
+            SETTINGS["targets"].items(),
+            (
+                {"steps": [1_000, 5_000], "width": 64},
+                {"steps": [1_000, 5_000], "width": 64},
+                {"steps": [2_000, 10_000], "width": 256, "batch": 128},
+            ),
+            strict=True,
+        )
     },
 }
 MEASURES = ["score", "effective", "high_quality", "reverse_kl"]
@@ -191,9 +206,15 @@ class Task:
 
 
 def play(
-    task: Task, row: str, settings: dict[str, Any], rates: list[float], seed: int = 0
+    task: Task,
+    row: str,
+    settings: dict[str, Any],
+    rates: list[float],
+    *,
+    seed: int = 0,
+    device: str = "cpu",
 ) -> Iterator[tuple[int, dict[str, Tensor]]]:
-    """Train a row with some rates, as many runs with each; measure all runs at some steps.
+    """Train a row with some rates, as many runs with each; measure all runs, on the CPU.
 
     Runs of one number begin alike whatever the row, and see the same draws.
     """
@@ -211,16 +232,16 @@ def play(
     )
     torch.manual_seed(seed)
     G, D = (Ensemble(build, len(rate)) for build in task.players(residual, settings["blocks"]))
-    trainer = Trainer(G, D, task.data, normal(task.latent), chosen, seed=seed, device="cpu")
+    trainer = Trainer(G, D, task.data, normal(task.latent), chosen, seed=seed, device=device)
     for step in own["steps"]:
         with contextlib.suppress(NonFiniteError):  # all have stopped, and keep what was good
             trainer.train(step - trainer.steps, progress=False)
         found = [
             task.measure(part)  # a few runs at a time
-            for part in trainer.sample(own["samples"], averaged=True).split(4)
+            for part in trainer.sample(own["samples"], averaged=True).cpu().split(4)
         ]
         together = {name: torch.cat([part[name] for part in found]) for name in found[0]}
-        yield step, together | {"diverged": trainer.frozen}
+        yield step, together | {"diverged": trainer.frozen.cpu()}
 
 
 def chosen_by_others(score: Tensor) -> Tensor:
@@ -237,12 +258,14 @@ def chosen_by_others(score: Tensor) -> Tensor:
     return torch.cat([second.expand(half), first.expand(score.shape[1] - half)])
 
 
-def measure(name: str, settings: dict[str, Any]) -> pd.DataFrame:
-    """Train every row on a target; a row of the table for each moment, rate and run."""
+def measure(
+    name: str, settings: dict[str, Any], rows: Iterable[str] = ROWS, device: str = "cpu"
+) -> pd.DataFrame:
+    """Train rows on a target; a row of the table for each moment, rate and run."""
     own, rates = settings["targets"][name], settings["rates"]
     task, frames, runs = Task(name, own), [], own["runs"]
-    for row in ROWS:
-        for step, found in play(task, row, settings, rates):
+    for row in rows:
+        for step, found in play(task, row, settings, rates, device=device):
             best = chosen_by_others(found["score"].reshape(len(rates), runs))
             at = torch.arange(len(rates)).unsqueeze(1)
             columns: dict[str, Any] = {"row": row, "step": step}
