@@ -18,19 +18,14 @@ Four rows once more with one thing changed, at the same steps and weights (``par
 recipe from one bell, the flow with waves, diffusion with a preconditioning, and flow matching on
 digits at the largest rate.
 
-The grid has a record of its own (``grid``): the same families with the ring's weights and steps, at
-the rates that were best on the ring. Nothing was tuned on the grid, but for the recipe, which has
-chapter 07's numbers for it. Diffusion and flow matching are made once more: with four times the
-steps (``part = four times``), and with waves of up to four times the frequency (``part = fast
-waves``).
-
-So have the glyphs (``glyphs``): printed digits of 12 × 12 pixels, with the digits' protocol and
-settings, but for the steps, which were fixed beforehand for the same processor seconds.
+The grid has a record of its own: the same families with the ring's weights and steps, at the rates
+that were best on the ring. Nothing was tuned on the grid, but for the recipe, which has chapter
+07's numbers for it. Diffusion and flow matching are made once more: with four times the steps
+(``part = four times``), and shown waves of up to four times the frequency (``part = fast waves``).
 
     python figures/sweeps/families.py                 # figures/runs/families.csv, .json, .npz
     python figures/sweeps/families.py grid            # figures/runs/families_grid.csv, .json
     python figures/sweeps/families.py grid --quick    # figures/runs/families_grid.quick.csv, .json
-    python figures/sweeps/families.py glyphs          # figures/runs/families_glyphs.csv, .json
 """
 
 from __future__ import annotations
@@ -46,7 +41,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from by_script import RUNS, record, record_parts
+from by_script import RUNS, record, write
 from torch import Generator, Tensor, nn
 
 from gan_course.distributions import GaussianMixture, codebook, grid, normal, ring
@@ -62,7 +57,7 @@ from gan_course.families import (
     fit,
     masked_network,
 )
-from gan_course.images import digits, glyphs
+from gan_course.images import digits
 from gan_course.metrics import (
     Classifier,
     memorisation,
@@ -141,34 +136,9 @@ GRID_QUICK: dict[str, Any] = GRID | {
     "sampler steps": [5],
     "draws": 5,
 }
-#: The glyphs' own record: the digits' settings, with as many weights as the narrowest chain needs.
-GLYPHS: dict[str, Any] = SETTINGS | {
-    "steps": {
-        "glyphs": {
-            "GAN": 620,
-            "VAE": 1_660,
-            "VAE, wide start": 1_660,
-            "autoregressive": 500,
-            "diffusion": 1_800,
-            "flow matching": 1_800,
-            "normalising flow": 960,
-        }
-    },
-    "samples": {"glyphs": 400},
-    "weights": {"glyphs": 200_000},
-    "sampler steps": [1, 20, 200],
-}
-GLYPHS_QUICK: dict[str, Any] = GLYPHS | {
-    "runs": 2,
-    "rates": [2e-3],
-    "steps": {"glyphs": dict.fromkeys(STEPS["digits"], 10)},
-    "samples": {"glyphs": 100},
-    "sampler steps": [5],
-    "draws": 5,
-}
 #: What is trained once more, with one thing changed.
 CONTROLS = {"ring": ("GAN, recipe", "normalising flow"), "digits": ("diffusion", "flow matching")}
-LATENT, LEVELS = 16, 17
+LATENT, LEVELS, PIXELS = 16, 17, 64
 #: σ at the start: far below the spread of the data, and as large.
 VAES = {"VAE": 0.1, "VAE, wide start": 1.0}
 #: Some samples of the first run, by task, family and sampler steps.
@@ -293,33 +263,17 @@ class Toy:
 
 
 class Pictures:
-    """Small pictures: whole numbers from 0 to 16, spread evenly over their step for most.
+    """The 8 × 8 digits: whole numbers from 0 to 16, spread evenly over their step for most."""
 
-    Args:
-        images: from −1 to 1, ``(pictures, 1, side, side)``; the 8 × 8 digits if left out.
-        labels: their classes, ``(pictures,)``.
-        parts: how many the judge learns from, the families, the choice of a rate is made by, and
-            nobody has seen.
-    """
+    dim, batch, averaging = PIXELS, 64, 0.995
 
-    batch, averaging = 64, 0.995
-
-    def __init__(
-        self,
-        images: Tensor | None = None,
-        labels: Tensor | None = None,
-        parts: Sequence[int] = (297, 900, 200, 400),
-    ) -> None:
-        if images is None or labels is None:
-            images, labels = digits()
-        self.shape = images.shape[1:]
-        self.dim = self.shape.numel()
+    def __init__(self) -> None:
+        images, labels = digits()
         order = torch.randperm(len(images), generator=Generator().manual_seed(0))
-        judge, train, valid, unseen = order.split(list(parts))
+        judge, train, valid, unseen = order.split([297, 900, 200, 400])
         whole = ((images.flatten(1) + 1) * 8).round()
-        seen = whole[judge].view(-1, *self.shape) / 8 - 1
         self.train, self.valid, self.unseen = (whole[rows] for rows in (train, valid, unseen))
-        self.judge: Classifier = train_classifier(seen, labels[judge], held_out=47)
+        self.judge: Classifier = train_classifier(images[judge], labels[judge], held_out=47)
         self.source, self.numbers = Spread(self.train), Spread(self.train, spread=False)
 
     def build(self, family: str, width: int, runs: int) -> nn.Module:
@@ -329,21 +283,21 @@ class Pictures:
             return Ensemble(lambda: mlp(inputs, outputs, width=width, depth=depth), runs)
 
         if family == "GAN":
-            G = Ensemble(lambda: nn.Sequential(*mlp(32, self.dim, width=width), nn.Tanh()), runs)
-            return Pair(G, many(self.dim, 1), normal(32))
+            G = Ensemble(lambda: nn.Sequential(*mlp(32, PIXELS, width=width), nn.Tanh()), runs)
+            return Pair(G, many(PIXELS, 1), normal(32))
         if family in VAES:
-            networks = many(self.dim, 2 * LATENT), many(LATENT, self.dim)
+            networks = many(PIXELS, 2 * LATENT), many(LATENT, PIXELS)
             return VAE(*networks, latent=LATENT, std=VAES[family])
         if family == "autoregressive":
             head = ValueHead(LEVELS)
-            network = Ensemble(lambda: masked_network(self.dim, LEVELS, width=width), runs)
-            return Autoregressive(network, head, dim=self.dim)
+            network = Ensemble(lambda: masked_network(PIXELS, LEVELS, width=width), runs)
+            return Autoregressive(network, head, dim=PIXELS)
         if family == "normalising flow":
-            return RealNVP([many(self.dim, 2 * self.dim) for _ in range(6)], dim=self.dim)
-        network = many(self.dim + 1, self.dim, depth=3)
+            return RealNVP([many(PIXELS, 2 * PIXELS) for _ in range(6)], dim=PIXELS)
+        network = many(PIXELS + 1, PIXELS, depth=3)
         if family == "diffusion":  # less noise than 0.02 is lost in the rounding
-            return Diffusion(network, dim=self.dim, low=0.02)
-        return FlowMatching(network, dim=self.dim)
+            return Diffusion(network, dim=PIXELS, low=0.02)
+        return FlowMatching(network, dim=PIXELS)
 
     def gan(self, family: str, steps: int, rate: float) -> tuple[Settings, dict[str, Any], Any]:
         """Settings, schedule and data of a GAN: those of chapter 09, at this rate."""
@@ -351,10 +305,6 @@ class Pictures:
             batch=self.batch, averaging=self.averaging, betas=(0.5, 0.99), penalties={"R1": 0.1}
         )
         return settings, falling(rate, rate, steps), self.source
-
-    def pictures(self, whole: Tensor) -> Tensor:
-        """Whole numbers from 0 to 16 as pictures from −1 to 1, ``(..., 1, side, side)``."""
-        return (whole / 8 - 1).reshape(*whole.shape[:-1], *self.shape)
 
     def seen(self, family: str, x: Tensor) -> Tensor:
         """Samples of a family as whole numbers from 0 to 16."""
@@ -364,7 +314,7 @@ class Pictures:
 
     def quality(self, x: Tensor) -> dict[str, Tensor]:
         """All measures of pictures, as the judge sees them, and the test for copies."""
-        found = picture_quality(self.pictures(x), self.pictures(self.unseen), self.judge)
+        found = picture_quality(as_pictures(x), as_pictures(self.unseen), self.judge)
         copied = memorisation(
             x, self.train, self.unseen, permutations=200, generator=Generator().manual_seed(8)
         )
@@ -372,13 +322,13 @@ class Pictures:
 
     def price(self, x: Tensor) -> float:
         """What the rate is chosen by."""
-        found = picture_quality(self.pictures(x), self.pictures(self.valid), self.judge)
+        found = picture_quality(as_pictures(x), as_pictures(self.valid), self.judge)
         return float(found.frechet.mean())
 
     def real(self, runs: int, samples: int) -> tuple[Tensor, Tensor, nn.Module]:
         """Training pictures, draws of one Gaussian fitted to them, and that Gaussian."""
         random = Generator().manual_seed(6)
-        rows = [torch.randperm(len(self.train), generator=random)[:samples] for _ in range(runs)]
+        rows = [torch.randperm(900, generator=random)[:samples] for _ in range(runs)]
         bell = Bell(self.source.all(random))
         drawn = self.seen("one Gaussian", bell.sample((runs, samples), random))
         return self.train[torch.stack(rows)], drawn, bell
@@ -390,13 +340,13 @@ class Pictures:
         Densities of the spread numbers, in units of a step: on average they say no more than
         the whole numbers cost at least (Theis et al. 2016, section 3.1).
         """
-        random, bits = Generator().manual_seed(5), math.log(2) * self.dim
+        random, bits = Generator().manual_seed(5), math.log(2) * PIXELS
         if isinstance(model, Autoregressive):
             return -model.log_prob(self.unseen.expand(runs, -1, -1)).mean(dim=-1) / bits
         x = Spread(self.unseen).all(random).expand(runs, -1, -1)
         options = {"draws": settings["draws"]} if isinstance(model, VAE) else {}
         found = model.log_prob(x, random, **options)  # type: ignore[operator]
-        return (self.dim * math.log(8.5) - found).mean(dim=-1) / bits
+        return (PIXELS * math.log(8.5) - found).mean(dim=-1) / bits
 
 
 @dataclass
@@ -406,8 +356,7 @@ class Spread:
     rows: Tensor
     spread: bool = True
 
-    def __post_init__(self) -> None:
-        self.event_shape = self.rows.shape[1:]
+    event_shape = torch.Size((PIXELS,))
 
     def _shown(self, k: Tensor, random: Generator | None) -> Tensor:
         if not self.spread:
@@ -419,7 +368,7 @@ class Spread:
         return self._shown(self.rows, random)
 
     def sample(self, shape: Sequence[int] = (), generator: Generator | None = None) -> Tensor:
-        """Draw rows with replacement, ``(*shape, pixels)``."""
+        """Draw rows with replacement, ``(*shape, 64)``."""
         return self._shown(
             self.rows[torch.randint(len(self.rows), tuple(shape), generator=generator)], generator
         )
@@ -427,6 +376,11 @@ class Spread:
     def to(self, _: torch.device | str) -> Spread:
         """The same; it stays where it is."""
         return self
+
+
+def as_pictures(whole: Tensor) -> Tensor:
+    """Whole numbers from 0 to 16 as pictures from −1 to 1, ``(..., 1, 8, 8)``."""
+    return (whole / 8 - 1).reshape(*whole.shape[:-1], 1, 8, 8)
 
 
 class Bell(nn.Module):
@@ -556,9 +510,7 @@ def trained(
         return Pair(trainer.averaged, trainer.discriminator, model.prior), (
             time.process_time() - begin
         )
-    source = (
-        task.numbers if family == "autoregressive" and isinstance(task, Pictures) else task.source
-    )
+    source = task.numbers if family == "autoregressive" and task.dim == PIXELS else task.source
     begin = time.process_time()
     found = fit(
         model,
@@ -647,7 +599,7 @@ def of_family(
     bits = None
     if hasattr(model, "log_prob") and family not in ("diffusion", "flow matching"):
         bits = task.likelihood(model, settings, runs)
-        if isinstance(task, Toy) and family not in VAES:
+        if name != "digits" and family not in VAES:
             about["mass"] = round(task.mass(model), 4)
     for variant, options in variants(family, settings).items():
         x, price = drawn(task, family, model, (runs, samples), **options)
@@ -696,12 +648,6 @@ def tasks(*, control: bool = False) -> dict[str, Any]:
 def on_grid(fastest: float = 10.0) -> Toy:
     """The grid, with its recipe's numbers (chapter 07)."""
     return Toy(grid(), (0.8, 0.1), (2e-3, 1e-3), 0.0, (0.3, 8.0), fastest)
-
-
-def on_glyphs() -> Pictures:
-    """Printed digits of 12 × 12 pixels, at nine places, of which the families learn from 2,000."""
-    images, factors = glyphs(12)
-    return Pictures(images, factors.character, (1_000, 2_000, 400, 920))
 
 
 def controls(name: str, rates: dict[str, float], settings: dict[str, Any]) -> list[dict[str, Any]]:
@@ -757,25 +703,17 @@ def measure_grid(settings: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows).round(5)
 
 
-def measure_glyphs(settings: dict[str, Any]) -> pd.DataFrame:
-    """The glyphs; a row for each family, way to draw and run."""
-    task = on_glyphs()
-    rows = beside(task, "glyphs", settings)
-    for family in settings["steps"]["glyphs"]:
-        rows += of_family(task, "glyphs", family, settings)
-    return pd.DataFrame(rows).round(5)
-
-
 def main() -> None:
-    """Record the ring and the digits, or the parts that the command line names."""
+    """Record the ring and the digits, or the grid."""
     small = "--quick" in sys.argv[1:]
-    parts = {"grid": measure_grid, "glyphs": measure_glyphs}
-    if any(name in sys.argv[1:] for name in parts):
-        full, quick = (
-            {"grid": GRID, "glyphs": GLYPHS},
-            {"grid": GRID_QUICK, "glyphs": GLYPHS_QUICK},
-        )
-        record_parts(__file__, parts, full, quick)
+    if "grid" in sys.argv[1:]:
+        torch.set_num_threads(1)
+        settings = GRID_QUICK if small else GRID
+        begin = time.process_time()
+        frame = measure_grid(settings)
+        said = {"processor seconds": round(time.process_time() - begin, 1)}
+        command = "families.py grid" + " --quick" * small
+        write("families_grid", frame, command, settings, said, small=small)
     else:
         record(__file__, measure, SETTINGS, QUICK)
         if not small:
