@@ -130,3 +130,33 @@ def test_the_overlap_comes_out_again():
                 for table in (frame, record)
             )
             assert one.low <= other.high and other.low <= one.high, (kind, measure)
+
+
+RECORDED = ["factors"]  # the other parts of the script are not recorded yet
+
+
+@pytest.mark.parametrize("part", RECORDED)
+@pytest.mark.parametrize("quick", ["", ".quick"])
+def test_records_of_inference_are_of_the_settings_as_they_stand(part: str, quick: str):
+    script = load("figures/sweeps/inference.py")
+    note = json.loads((RUNS / f"inference_{part}{quick}.json").read_text("utf-8"))
+    assert note["settings"] == (script.QUICK if quick else script.SETTINGS)[part]
+
+
+def test_a_score_of_codes_knows_the_truth():
+    """A code that is the factor, one that is turned, one that says nothing."""
+    script = load("figures/sweeps/inference.py")
+    u, v = 2 * torch.rand(2, 20_000, generator=torch.Generator().manual_seed(0)) - 1
+    codes, of = torch.stack([u, u - v, v], dim=1), torch.stack([u, (u > 0).float()], dim=1)
+    found = script.explained(codes, of)
+    assert found[:, 0].tolist() == pytest.approx([0.99, 0.5, 0.0], abs=0.02)
+    assert found[0, 1] == pytest.approx(1.0, abs=0.02)
+    assert script.linear(codes[:, 1:], of)[0] == pytest.approx(1.0, abs=1e-5)
+    assert script.by_level(of[:, 1:], of[:, 1:])[0] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_q_is_a_normal_density():
+    script = load("figures/sweeps/inference.py")
+    c, mean, log_std = torch.randn(3, 4, 2, generator=torch.Generator().manual_seed(0))
+    expected = torch.distributions.Normal(mean, log_std.exp()).log_prob(c)
+    torch.testing.assert_close(script.log_q(torch.stack([mean, log_std], dim=-1), c), expected)

@@ -722,6 +722,22 @@ CHAPTERS = {
                 "torch.tensor([0.8, -0.5]), torch.randn(200",
                 "torch.tensor([0.8, -0.5]), torch.tensor([0.8, -0.5]) + 0 * torch.randn(200",
             ),
+            "what a code leaves, for what it holds": (
+                "return 1 - within / factor.var() * (len(code) - 1)",
+                "return within / factor.var() * (len(code) - 1)",
+            ),
+            "the control under InfoGAN's name": (
+                '"InfoGAN": best_code.loc["information"]',
+                '"InfoGAN": best_code.loc["no information"]',
+            ),
+            "codes that each look at another's picture": (
+                '"codes of other pictures": best_code.loc["shuffled"]',
+                '"codes of other pictures": best_code.loc["no information"]',
+            ),
+            "the axes less InfoGAN, turned round": (
+                "five(straight - infogan)",
+                "five(infogan - straight)",
+            ),
             "a search that climbs": (
                 "autograd.grad(apart(z).sum(), z)",
                 "autograd.grad(-apart(z).sum(), z)",
