@@ -97,6 +97,26 @@ def with_slope(
 by_autograd = with_slope(lambda f, r, s: f - r * s)
 
 
+def rest(a: Tensor) -> Tensor:
+    return torch.log1p(torch.exp(-a.abs()))
+
+
+def by_the_sign(a: Tensor) -> Tensor:
+    return (a * (a.sgn() - 1) / 2 + rest(a)).mean(dim=-1)
+
+
+def by_a_step(a: Tensor) -> Tensor:
+    return (rest(a) - a * torch.heaviside(-a.detach(), torch.tensor(0.5))).mean(dim=-1)
+
+
+def with_a_product(a: Tensor) -> Tensor:
+    return ((a.abs() - a) / 2 + rest(a)) @ torch.ones(a.shape[1]) / a.shape[1]
+
+
+def log_of_a_sum(a: Tensor) -> Tensor:
+    return ((a.abs() - a) / 2 + torch.log(1 + torch.exp(-a.abs()))).mean(dim=-1)
+
+
 def of_r_alone(f: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """The slope f′ by torch.func, at r = e^a."""
 
@@ -156,6 +176,9 @@ RIGHT = [
     ("05.3", by_maximum),
     ("05.3", by_relu_and_where),
     ("05.3", in_two_parts),
+    ("05.3", by_the_sign),
+    ("05.3", by_a_step),
+    ("05.3", with_a_product),
     ("05.4", by_autograd),
     ("05.4", by_func),
     ("05.4", of_r_alone),
@@ -179,6 +202,7 @@ WRONG = [
     ("05.2", "minimax", lambda a: -F.softplus(a), "log r"),
     ("05.2", "a term too many", lambda a: -a - 1 / a.exp(), "sign"),
     ("05.2", "twice", lambda a: -2 * a, "log r"),
+    ("05.2", "clamped", lambda a: -a.clamp(-3, 3), "does not fall"),
     ("05.2", "the mean", lambda a: -a.mean(), "one cost for each"),
     ("05.3", "the sum", lambda a: F.softplus(-a).sum(dim=-1), "not −E log D"),
     ("05.3", "the mean over all", lambda a: F.softplus(-a).mean(), "one number"),
@@ -194,6 +218,7 @@ WRONG = [
         "large logit",
     ),
     ("05.3", "clamped", clamped, "large logit"),
+    ("05.3", "a small cost that is rounded away", log_of_a_sum, "log1p"),
     ("05.3", "an overflow behind where", masked, "slope"),
     ("05.3", "no slope", value_without_slope, "slope"),
     ("05.1", "mixed signs", (0.2, -0.8, 0.25), "no sign"),
