@@ -389,7 +389,10 @@ CHAPTERS = {
             ),
             "the rule's minus": ("(f - r * sp.diff(f, r))", "(f + r * sp.diff(f, r))"),
             "the slope of f without r": ("(f - r * sp.diff(f, r))", "(f - sp.diff(f, r))"),
-            "a quarter of D in words only": ("(at_8 / 4).sigmoid()", "(at_8 / 1).sigmoid()"),
+            "a weaker D in words only": (
+                "(strength * at_8).sigmoid()).sum() * strength",
+                "at_8.sigmoid()).sum() * strength",
+            ),
             "shares that are not of the batch": (
                 "return pulls / pulls.sum()",
                 "return pulls / pulls.max()",
