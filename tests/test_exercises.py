@@ -58,6 +58,19 @@ def test_a_right_answer_is_told(capsys: pytest.CaptureFixture):
     assert capsys.readouterr().out == "✓ Exercise 00.1: right.\n"
 
 
+def test_jupyter_shows_the_hint_of_a_wrong_answer_alone() -> None:
+    """And no traceback through the library, in which a reader would look for the mistake."""
+    from IPython.core.interactiveshell import InteractiveShell
+
+    with pytest.raises(Wrong) as caught:
+        exercise("00.1", lambda x: x + 1)
+    shown: list[str] = []
+    shell = InteractiveShell()
+    shell._showtraceback = lambda _kind, _value, lines: shown.extend(lines)
+    shell.showtraceback((caught.type, caught.value, caught.tb))
+    assert len(shown) == 1 and shown[0].startswith("✗ Exercise 00.1: Double it.")
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [

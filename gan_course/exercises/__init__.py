@@ -37,11 +37,17 @@ class Wrong(AssertionError):
 
     Attributes:
         slip: what is wrong with this very answer, where the comparison shows it.
+        key: of which exercise, once :func:`exercise` knows.
     """
 
     def __init__(self, hint: str, slip: str = "") -> None:
         super().__init__(f"{hint} ({slip})" if slip else hint)
         self.slip = slip
+        self.key = ""
+
+    def _render_traceback_(self) -> list[str]:
+        """What Jupyter shows: the hint, and not the library's lines on the way to it."""
+        return [f"✗ Exercise {self.key}: {self}" if self.key else f"✗ {self}"]
 
 
 def specification(key: str) -> Callable[[Specification], Specification]:
@@ -278,6 +284,7 @@ def exercise(key: str, answer: object) -> None:
         return
     except Wrong as wrong:
         _seen[key] = "wrong", str(wrong)
+        wrong.key = key
         raise
     except Exception as error:
         _seen[key] = "error", f"{type(error).__name__}: {error}"
