@@ -592,6 +592,19 @@ CHAPTERS = {
                 "[here] * 3, says[index]",
                 "[here] * 3, says[index - 1]",
             ),
+            "means for medians": ("[where], [row.median()]", "[where], [row.mean()]"),
+            "the band of the middle half": (
+                "rows.quantile(0.1, axis=1), rows.quantile(0.9, axis=1)",
+                "rows.quantile(0.25, axis=1), rows.quantile(0.75, axis=1)",
+            ),
+            "k = 50 with rounds of k = 20": (
+                "MORE = {9: 20, 17: 40}",
+                "MORE = {20: 20, 40: 40}",
+            ),
+            "the coarse matching for the finer": (
+                'set_index(["contender", "run"])["finer w1"]',
+                'set_index(["contender", "run"])["w1"]',
+            ),
             "open marks of the later step": (
                 "free[cost][0].mean(dim=1), mark, fillstyle",
                 "free[cost][1].mean(dim=1), mark, fillstyle",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -15,6 +14,7 @@ from gan_course.exercises import (
     call,
     entries,
     expect,
+    number,
     several,
     specification,
     truth,
@@ -46,16 +46,19 @@ def what_changes(answer: dict[str, object]) -> None:
 
 
 @specification("08.2")
-def w1_of_widths(answer: Callable[[float, float], float]) -> None:
-    """|σ₁ − σ₂| E|z| with E|z| = √(2/π)."""
-    for first, second in ((1.0, 3.0), (2.0, 0.5), (0.7, 0.7)):
-        expect(
-            f"not right at ({first}, {second}): the quantile σ₁z goes to σ₂z, "
-            "over |σ₁ − σ₂| |z|; what is the mean of |z|?",
-            call(answer, first, second),
-            abs(first - second) * math.sqrt(2 / math.pi),
-            atol=5e-4,
-        )
+def best_prices(answer: Callable[[float, float], tuple[float, float]]) -> None:
+    """Any φ, ψ ≤ τ with φ + ψ = min(t, 2τ)."""
+    for t, tau in ((1.0, 2.0), (3.0, 1.0), (0.5, 0.4), (2.0, 1.5)):
+        here = f"at t = {t}, τ = {tau}: "
+        found = several(call(answer, t, tau), 2, "two prices")
+        prices = [number(price, "a price") for price in found]
+        hint = "a price is above τ; for τ the earth may stay where it is"
+        expect(here + hint, max(*prices, tau), tau)
+        earned = sum(prices)
+        hint = "φ + ψ is above t, the length of the way: you would carry the earth yourself"
+        expect(here + hint, max(earned, t), t)
+        hint = "dearer prices are permitted: raise them until φ + ψ = t or both are τ"
+        expect(here + hint, earned, min(t, 2 * tau))
 
 
 def by_hand(answer: Callable[[Array, Array, Array], float], *heaps: Array) -> object:
