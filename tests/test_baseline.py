@@ -93,6 +93,9 @@ def test_the_judge_of_stacks_counts_modes(monkeypatch: pytest.MonkeyPatch):
     assert found["modes"].item() == 2
     assert found["effective"].item() == pytest.approx(2, abs=1e-6)
     assert found["reverse_kl"].item() == pytest.approx(math.log(500), abs=1e-6)
+    seen = 2 * (0.5 * math.log(0.5 / 0.2505) + 1e-3 * math.log(1e-3 / 0.2505))
+    unseen_classes = 998 * 1e-3 * math.log(2)
+    assert found["score"].item() == pytest.approx((seen + unseen_classes) / 2, abs=1e-6)
 
 
 @pytest.mark.parametrize("quick", ["", ".quick"])
@@ -169,7 +172,7 @@ def test_each_row_trains_with_its_own_loss_penalties_and_rates(
         assert {k: given.get(k, 0) for k in asked} == pytest.approx(asked)
         for rate in (settings.discriminator_rate, settings.generator_rate):
             assert list(rate) == [1e-3] * runs + [1e-2] * runs
-        assert settings.betas == (0.5, 0.99)
+        assert (settings.betas, settings.averaging) == ((0.5, 0.99), 0.99)
         assert prior.event_shape == (task.latent,)
         assert options["seed"] == 0
         assert G.runs == 2 * runs
@@ -182,6 +185,37 @@ def test_each_row_trains_with_its_own_loss_penalties_and_rates(
         for other in others:
             pairs = zip(first.parameters(), other.parameters(), strict=True)
             assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_the_averaged_weights_are_measured(monkeypatch: pytest.MonkeyPatch):
+    asked = []
+
+    class Trainer(script.Trainer):  # type: ignore[name-defined, misc]
+        def sample(self, *given: Any, **options: Any) -> torch.Tensor:
+            asked.append((given, options))
+            return super().sample(*given, **options)
+
+    monkeypatch.setattr(script, "Trainer", Trainer)
+    own = script.SETTINGS["targets"]["ring"] | {"steps": [1, 2], "runs": 2, "samples": 30}
+    task = script.Task("ring", own)
+    for _, found in script.play(task, "relativistic", script.SETTINGS, [1e-3, 1e-2]):
+        assert all(measured.shape == (4,) for measured in found.values())
+    assert asked == [((30,), {"averaged": True})] * 2
+
+
+def test_a_run_is_quoted_at_the_rate_that_is_best_for_the_others(monkeypatch: pytest.MonkeyPatch):
+    score = torch.tensor([[0.1, 0.2, 0.5, 0.6], [0.4, 0.4, 0.4, 0.4]])  # the halves disagree
+
+    def play(*_: Any, **__: Any) -> Any:
+        yield 7, {name: score.flatten() for name in script.MEASURES}
+
+    monkeypatch.setattr(script, "play", play)
+    own = script.SETTINGS["targets"]["ring"] | {"runs": 4}
+    settings = script.SETTINGS | {"rates": [1e-3, 1e-2], "targets": {"ring": own}}
+    frame = script.measure("ring", settings, ["+ R1"])
+    quoted = frame[frame["quoted"]].set_index("run")["rate"]
+    assert quoted.to_dict() == {0: 1e-2, 1: 1e-2, 2: 1e-3, 3: 1e-3}
+    assert frame["step"].eq(7).all()
 
 
 def test_what_no_network_has_made_is_measured_beside():
