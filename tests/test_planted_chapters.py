@@ -450,6 +450,14 @@ CHAPTERS = {
                 "fastest = found.gather(1, found.imag.argmax(",
                 "fastest = found.gather(1, found.real.argmax(",
             ),
+            "circles of the penalised field": (
+                "lone = bare[gamma].gather(1, bare[gamma].imag.argmax(",
+                "lone = found.gather(1, found.imag.argmax(",
+            ),
+            "a wide D for nothing": (
+                "moments[moments * dearer[one] <= moments[-1]] * dearer[one]",
+                "moments[moments * dearer[one] <= moments[-1]]",
+            ),
             "G's loss is D's": (
                 "smooth[player].mean(dim=1), style",
                 "smooth[0].mean(dim=1), style",
