@@ -267,6 +267,46 @@ CHAPTERS = {
                 "((right, (0.1, 0.0)), (left, (0.1, 0.1)))",
             ),
             "the slope of D, not of its logit": ("D.logit(here).sum()", "D(here).sum()"),
+            "the area of the generated": (
+                "left.fill_between(x, density(p), color=REAL, alpha=0.3",
+                "left.fill_between(x, density(q), color=REAL, alpha=0.3",
+            ),
+            "words of the laws exchanged": (
+                'left.text(-4.6, 0.13, "data"',
+                'left.text(-4.6, 0.13, "generated"',
+            ),
+            "the crowd of the data alone": (
+                "crowd = 5 * (density(p) + density(q))\nright.fill",
+                "crowd = 5 * density(p)\nright.fill",
+            ),
+            "all runs in the shade": (
+                "torch.tensor([0.25, 0.75]).to(values)",
+                "torch.tensor([0.0, 1.0]).to(values)",
+            ),
+            "quartiles turned round": (
+                "[middle - low, high - middle], label",
+                "[high - middle, middle - low], label",
+            ),
+            "data and samples shaded in each other's place": (
+                "left.axvspan(0, 1, color=REAL",
+                "left.axvspan(3, 4, color=REAL",
+            ),
+            "words at the gap exchanged": (
+                'left.text(0.5, 1.06, "data"',
+                'left.text(6.5, 1.06, "data"',
+            ),
+            "the shade of D* turned round": (
+                "logit_star(x, e).sigmoid()",
+                "(-logit_star(x, e)).sigmoid()",
+            ),
+            "crosses beside their curve": (
+                "v = torch.sin(2 * z) + epsilon",
+                "v = torch.cos(2 * z) + epsilon",
+            ),
+            "the widget's excess of the data": (
+                "lost = (density(wide) + density(narrow)) * kl(best, a)",
+                "lost = 2 * density(wide) * kl(best, a)",
+            ),
         },
         also=("Sixteen strangers",),
     ),

@@ -49,16 +49,16 @@ def what_changes(answer: dict[str, object]) -> None:
 def best_prices(answer: Callable[[float, float], tuple[float, float]]) -> None:
     """Any φ, ψ ≤ τ with φ + ψ = min(t, 2τ)."""
     for t, tau in ((1.0, 2.0), (3.0, 1.0), (0.5, 0.4), (2.0, 1.5)):
-        here = f"at t = {t}, τ = {tau}: "
+        here = f"at t = {t}, τ = {tau}"
         found = several(call(answer, t, tau), 2, "two prices")
         prices = [number(price, "a price") for price in found]
         earned = sum(prices)
         if max(prices) > tau + 1e-5:
-            raise Wrong(f"{here}a price is above τ; for τ the earth may stay where it is")
+            raise Wrong(f"{here}: a price is above τ; for τ the earth may stay where it is")
         if earned > t + 1e-5:
-            raise Wrong(f"{here}φ + ψ is above t, the length of the way: who would pay that?")
+            raise Wrong(f"{here}: φ + ψ is above t, the length of the way: who would pay that?")
         hint = "dearer prices are permitted: raise them until φ + ψ = t or both are τ"
-        expect(here + hint, earned, min(t, 2 * tau))
+        expect(f"{here}: {hint}", earned, min(t, 2 * tau))
 
 
 def by_hand(answer: Callable[[Array, Array, Array], float], *heaps: Array) -> object:
