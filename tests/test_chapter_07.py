@@ -37,6 +37,12 @@ def within_reach(samples: Tensor, centers: Tensor, std: float) -> tuple[int, Ten
     return int(near.any(dim=0).sum()), near.any(dim=1).double().mean()
 
 
+def nearest_by_sum(samples: Tensor, centers: Tensor, std: float) -> tuple[int, Tensor]:
+    nearest = torch.cdist(samples, centers, p=1).argmin(dim=1)
+    good = (samples - centers[nearest]).norm(dim=1) <= 3 * std
+    return len(nearest[good].unique()), good.double().mean()
+
+
 def most_moves_by_numbers(K: int, eta: float, gamma: float) -> float:
     """The same bound without algebra: the largest g at which a round still shrinks."""
     low, high = 0.0, 1e4
@@ -79,6 +85,7 @@ WRONG = [
         "exactly",
     ),
     ("07.3", "every mode within reach", within_reach, "nearest"),
+    ("07.3", "nearest by the sum of both coordinates", nearest_by_sum, "ordinary distance"),
     ("07.4", "the box", lambda K, eta, gamma: (16 * K**2 - 4 * K * eta) / eta**2, "determinant"),
     (
         "07.4",
@@ -111,6 +118,12 @@ WRONG = [
         "rounded down",
         lambda K, e, p: int(math.log(1 - p) / 2 / math.log(1 - e / 2 / K)),
         "round up",
+    ),
+    (
+        "07.5",
+        "one too many where it is exact",
+        lambda K, e, p: math.floor(math.log(1 - p) / (2 * math.log(1 - e / 2 / K))) + 1,
+        "exactly",
     ),
     ("07.5", "not whole", lambda K, e, p: 1.5, "whole"),
 ]

@@ -85,6 +85,14 @@ def count_modes(answer: Callable[[Tensor, Tensor, float], tuple[int, Tensor]]) -
         int(of_wide.modes),
         atol=0,
     )
+    # (0, 0) is √2 away and (2.7, 1) is 1.7; by the sum of both coordinates it is 2 and 1.7
+    oblique = torch.ones(1, 2), torch.tensor([[0.0, 0.0], [2.7, 1.0]]), 0.5
+    expect(
+        "nearest by the ordinary distance, √(Δx² + Δy²), not by the sum |Δx| + |Δy|",
+        several(call(answer, *oblique), 2, "two things, modes and HQ,")[0],
+        1,
+        atol=0,
+    )
 
 
 @specification("07.4")
@@ -144,3 +152,9 @@ def steps_ahead(answer: Callable[[int, float, float], int]) -> None:
             next(s for s in range(1, 100_000) if 1 - r ** (2 * s) >= part),
             atol=0,
         )
+    expect(
+        "at K = 1 and η = 1 one step sees exactly 0.75, and that is enough: round up, don't add 1",
+        whole_number(call(answer, 1, 1.0, 0.75), "a number of steps"),
+        1,
+        atol=0,
+    )
