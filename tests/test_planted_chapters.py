@@ -893,6 +893,10 @@ CHAPTERS = {
                 '"ring: HQ": ("ring", "high_quality", 2)',
                 '"ring: HQ": ("grid", "high_quality", 2)',
             ),
+            "longer trainings called waves": (
+                '("four times the steps", "four times"), ("faster waves", "fast waves")',
+                '("four times the steps", "fast waves"), ("faster waves", "four times")',
+            ),
             "one clock for all": (
                 '"train, s": plain("ring", family, "seconds", 1)',
                 '"train, s": plain("ring", "GAN", "seconds", 1)',
