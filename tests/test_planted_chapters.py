@@ -579,6 +579,10 @@ CHAPTERS = {
                 "by_seed[measure][one] - by_seed[measure][other]",
                 "by_seed[measure][other] - by_seed[measure][one]",
             ),
+            "another moment on the axis": (
+                'ylabel="share with all 8 modes, step 2,000"',
+                'ylabel="share with all 8 modes, step 8,000"',
+            ),
         }
     ),
     "08": Chapter(
