@@ -12,6 +12,7 @@ module             what it holds                                               c
 ``networks``       ``mlp``, and ``Ensemble``: many copies as one program       02
 ``convolutional``  DCGAN and a residual pair, for pictures of any size         09
 ``conditional``    networks that are told a class                              10
+``captioned``      networks that read a caption, and what they read           10
 ``augmentation``   pictures changed at random before D looks                   09
 ``families``       VAE, autoregressive, diffusion, flow matching, a flow        11
 ``training``       Algorithm 1: ``Settings``, ``Trainer``, ``History``         02

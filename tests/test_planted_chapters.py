@@ -763,6 +763,30 @@ CHAPTERS = {
                 "[6 - place] * len(part), label",
             ),
             "HQ drawn for modes": ('ax.plot(part["effective"]', 'ax.plot(part["high_quality"]'),
+            "captions: the wrong ones missing": (
+                "(others(p_t) + junk) / 2)",
+                "junk)",
+            ),
+            "captions: the right ones for wrong": (
+                "torch.randn(len(bag), 8), bag.roll(1, dims=0)",
+                "torch.randn(len(bag), 8), bag",
+            ),
+            "captions: G is not shown them": (
+                "G(z, bag), G(z, wrong)",
+                "G(z, 0 * bag), G(z, 0 * bag)",
+            ),
+            "captions: D is not shown them": (
+                "(D(x, text).T for x, text in pairs)",
+                "(D(x, 0 * text).T for x, text in pairs)",
+            ),
+            "captions: the optimum's p and m": (
+                "q = q * (p + r) / (2 * r)",
+                "q = q * 2 * r / (p + r)",
+            ),
+            "captions: their own pictures for the others'": (
+                "return (p.sum(dim=0) - p) / (len(p) - 1)",
+                "return p",
+            ),
             "pairs turned": ("(one[maps] / n).transpose(1, 2)", "one[maps] / n"),
             "what comes back is counted": ("(returns != torch", "(returns == torch"),
             "Bayes' rule over x": (
@@ -811,7 +835,7 @@ CHAPTERS = {
                 "autograd.grad(-apart(z).sum(), z)",
             ),
         },
-        also=("As ordered", "The game", "A classifier", "Digits, as", "Codes"),
+        also=("As ordered", "The game", "A classifier", "Digits, as", "From captions", "Codes"),
     ),
     "11": Chapter(
         {

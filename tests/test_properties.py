@@ -23,6 +23,7 @@ from torch import Generator, Tensor, distributions, nn
 
 from gan_course import (
     augmentation,
+    captioned,
     checkpoints,
     checks,
     conditional,
@@ -213,6 +214,27 @@ MORE: dict[str, Asked] = {
     ),
     "a normalisation": (conditional.Normalised(2, 1, 2, width=4), {"x": X[0], "label": LABEL}),
     "a projection": (conditional.Projection(2, 2, width=4), {"x": X[0], "label": LABEL}),
+    "bag_of_words": (captioned.bag_of_words, {"texts": ["a"], "words": ["a", "b"]}),
+    "matching_aware": (
+        captioned.matching_aware,
+        {"real": X[..., 0], "wrong": X[..., 1], "fake": X[..., 1]},
+    ),
+    "CaptionGenerator": (
+        captioned.CaptionGenerator,
+        {"words": 2, "size": 2, "latent": 2, "text": 2, "width": 4},
+    ),
+    "CaptionDiscriminator": (
+        captioned.CaptionDiscriminator,
+        {"words": 2, "size": 2, "text": 2, "width": 4},
+    ),
+    "a captioned picture": (
+        captioned.CaptionGenerator(2, 2, latent=2, width=4),
+        {"z": X[0], "bag": X[0]},
+    ),
+    "a picture with its caption": (
+        captioned.CaptionDiscriminator(2, 1, width=4),
+        {"x": torch.zeros(4, 3, 1, 1), "bag": X[0]},
+    ),
     "residual_mlp": (
         networks.residual_mlp,
         {"inputs": 2, "outputs": 1, "width": 4, "blocks": 1, "activation": "relu"},
@@ -540,6 +562,7 @@ PASS_NAN = (
         *("a diffusion's loss", "a diffusion's log_prob", "flow matching's loss", "inverse"),
         *("flow matching's log_prob", "turns' log_prob", "a flow's log_prob", "a value's log_prob"),
         *("a concatenation", "a normalisation", "a projection", "MinibatchStd", "an Augment"),
+        *("matching_aware", "a captioned picture", "a picture with its caption"),
         *("discriminate", "pack", "bilinear"),
     }
     | {"V", "gradient_norm", "D*", "log_prob", "box's log_prob", "an ensemble"}
