@@ -106,13 +106,13 @@ class CaptionGenerator(nn.Module):
         self.latent = whole("latent", latent, at_least=1, at_most=_MOST)
         self.embed = _Embedding(words, text)
         self.network = mlp(self.latent + text, 3 * self.size**2, width=width)
-        nn.init.constant_(self.network[-1].bias, -1.5)
+        nn.init.constant_(self.network[-1].get_parameter("bias"), -1.5)
 
     def forward(self, z: Tensor, bag: Tensor) -> Tensor:
         """Noise ``(batch, latent)`` and counts ``(batch, words)`` to ``(batch, 3, size, size)``."""
         z = _floats("z", z, (self.latent,))
         pixels: Tensor = self.network(torch.cat([z, self.embed(bag, len(z))], dim=1)).tanh()
-        return pixels.unflatten(1, (3, self.size, self.size))
+        return pixels.reshape(len(z), 3, self.size, self.size)
 
 
 class CaptionDiscriminator(nn.Module):
@@ -138,7 +138,8 @@ class CaptionDiscriminator(nn.Module):
         self.size = whole("size", size, at_least=1, at_most=1024)
         self.embed = _Embedding(words, text)
         pixels = 3 * self.size**2
-        self.look = nn.Sequential(nn.Flatten(), *mlp(pixels, pixels, width=width, depth=1)[:2])
+        first, bend, _ = mlp(pixels, pixels, width=width, depth=1)
+        self.look = nn.Sequential(nn.Flatten(), first, bend)
         self.judge = mlp(width + text, 1, width=width, depth=1)
 
     def forward(self, x: Tensor, bag: Tensor) -> Tensor:
