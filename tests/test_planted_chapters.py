@@ -583,6 +583,18 @@ CHAPTERS = {
                 'ylabel="share with all 8 modes, step 2,000"',
                 'ylabel="share with all 8 modes, step 8,000"',
             ),
+            "the norms of equalised costs": (
+                'loudness[loudness["norm"] == "own"].groupby("cost")',
+                'loudness[loudness["norm"] == "equal"].groupby("cost")',
+            ),
+            "Wasserstein alone is another row": (
+                '"Wasserstein, no leash": ("no leash", 1, "wasserstein")',
+                '"Wasserstein, no leash": ("spectral norm", 1, "non-saturating")',
+            ),
+            "an untrained G with a wide prior": (
+                "G(torch.randn(32, n, 2, generator=random))",
+                "G(30 * torch.randn(32, n, 2, generator=random))",
+            ),
         }
     ),
     "08": Chapter(
