@@ -66,7 +66,7 @@ def cited_in_chapters() -> dict[str, list[str]]:
 def _number(path: Path, notebook: NotebookNode) -> None:
     """Put the chapter's number into its title, its solutions below it; mend links to here."""
     for cell in notebook.cells:  # the book's own pages stand one folder up here
-        cell.source = cell.source.replace("](../book/", "](../")
+        cell.source = cell.source.replace("](../book/", "](../").replace("ipynb#cell-id=", "ipynb#")
     first = notebook.cells[0]
     first.source = first.source.replace("# ", f"# {path.stem[:2]} ", 1)
     if (path.parent / "solutions" / path.name).exists():

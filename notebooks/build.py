@@ -11,7 +11,8 @@
 - ``solutions/NN_topic.ipynb``: the cells tagged ``setup`` and the section
   ``## Exercises``, with the solutions. A page without that section has no such notebook.
 
-Cells tagged ``hide-input`` are folded. Cell ids are made of what the source says.
+Cells tagged ``hide-input`` are folded. A cell that begins with a heading has its words for an id,
+another what its source says, in short.
 
 ``{=expression:format ~tolerance}`` in the text becomes digits: the expression's value where
 its ``## `` section ends. There, a folded cell tagged ``numbers`` recomputes all of them. The
@@ -66,6 +67,8 @@ METADATA = {
     "language_info": {"name": "python"},
 }
 SOLUTION = r"^([ \t]*)# BEGIN SOLUTION[ \t]*\n(.*?)^[ \t]*# END SOLUTION[ \t]*$"
+SECTION = re.compile(r"\]\((?:(\w+)\.ipynb)?#([\w-]+)\)")
+HEADING = re.compile(r"#{1,3} (.+)")
 EXERCISES = r"^## Exercises[ \t]*$"
 VIEW = "application/vnd.jupyter.widget-view+json"
 WIDGET_TEXT = "An interactive widget: run this notebook in JupyterLab to use it."
@@ -169,19 +172,33 @@ def _cells(source: Path) -> Iterator[NotebookNode]:
             yield cell
             continue
         for text in split_at_headings(cell.source):
-            yield new_markdown_cell(text, metadata=cell.metadata)
+            yield new_markdown_cell(to_cells(text, source.stem), metadata=cell.metadata)
 
 
 def split_at_headings(text: str) -> list[str]:
-    """Cut Markdown before each ``## `` heading, those inside code fences excepted."""
+    """Cut Markdown before each heading below the title, those inside code fences excepted."""
     parts: list[list[str]] = [[]]
     fenced = False
     for line in text.splitlines():
         fenced ^= line.lstrip().startswith("```")
-        if line.startswith("## ") and not fenced:
+        if line.startswith(("## ", "### ")) and not fenced:
             parts.append([])
         parts[-1].append(line)
     return [joined for part in parts if (joined := "\n".join(part).strip("\n"))]
+
+
+def to_cells(text: str, page: str) -> str:
+    """Make links to sections, of ``page`` or another, links to the cells that they begin.
+
+    JupyterLab finds a cell by its id; a heading it finds only where the reader has been before.
+    """
+    return SECTION.sub(lambda link: f"]({link[1] or page}.ipynb#cell-id={link[2]})", text)
+
+
+def anchor(heading: str) -> str:
+    """What a link calls a section, on the site as well: ``## Why `.detach()`?`` is why-detach."""
+    words = re.sub(r"[^a-z0-9]+", "-", heading.lower())
+    return words.lstrip("-0123456789").rstrip("-")[:64]
 
 
 def _section(cells: list[NotebookNode], heading: str) -> Iterator[NotebookNode]:
@@ -210,6 +227,8 @@ def _notebook(cells: list[NotebookNode]) -> NotebookNode:
         if "setup" in _tags(cell):
             cell.source = with_install(cell.source, REPOSITORY)
         name = hashlib.sha256(cell.source.encode()).hexdigest()[:12]
+        if cell.cell_type == "markdown" and (heading := HEADING.match(cell.source)):
+            name = anchor(heading[1]) or name
         taken[name] = taken.get(name, 0) + 1
         cell.id = name if taken[name] == 1 else f"{name}-{taken[name]}"
     return notebook

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +257,20 @@ def test_a_source_opens_as_a_notebook(course: Course, tmp_path: Path) -> None:
     with course.opened(source) as lab:
         lab.run_all()
         assert lab.page.locator(".jp-OutputArea-output").all_inner_texts() == ["42"]
+
+
+def test_a_link_to_a_section_scrolls_there(course: Course, tmp_path: Path) -> None:
+    """In a chapter that was not open, to a heading far below what is on the screen."""
+    far = [new_markdown_cell("Words.\n\n" * 40, id=f"c{number}") for number in range(30)]
+    last = [new_markdown_cell("Words.\n\n" * 40)]
+    there = new_markdown_cell("## Far below", id="far-below")
+    target = write(tmp_path / "target.ipynb", [*far, there, *last])
+    shutil.copy(target, course.folder / "course" / "notebooks")
+    text = "[There](target.ipynb#cell-id=far-below)"
+    with course.opened(write(tmp_path / "here.ipynb", [new_markdown_cell(text)])) as lab:
+        lab.page.get_by_role("link", name="There").click()
+        heading = lab.page.get_by_role("heading", name="Far below")
+        expect(heading).to_be_in_viewport(timeout=120_000)
 
 
 def test_the_harness_sees_what_is_wrong(course: Course, tmp_path: Path) -> None:

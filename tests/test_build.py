@@ -182,7 +182,7 @@ def test_the_solutions_hold_the_setup_and_the_exercises(source: Path) -> None:
 
 
 def solved_tail() -> list[str]:
-    return ["markdown", "code", "code"]
+    return ["markdown", "markdown", "code", "code"]
 
 
 def test_a_page_that_asks_nothing_has_no_solutions(source: Path) -> None:
@@ -200,20 +200,46 @@ def test_hidden_input_is_folded_in_jupyterlab(source: Path) -> None:
 
 
 def test_headings_begin_cells_but_not_inside_fences() -> None:
-    text = "# A\n\nwords\n\n## B\n\n```python\n## not a heading\n```\n\n## C"
+    text = "# A\n\nwords\n\n## B\n\n```python\n## not a heading\n```\n\n### C"
     assert build.split_at_headings(text) == [
         "# A\n\nwords",
         "## B\n\n```python\n## not a heading\n```",
-        "## C",
+        "### C",
     ]
+
+
+def test_a_link_to_a_section_leads_to_the_cell_that_it_begins(source: Path) -> None:
+    links = "[a](#a-why-b), [b](01_first.ipynb#two), [c](01_first.ipynb), [d](https://x.org/#e)"
+    text = SOURCE.replace("More words.", f"## 1. A: why `b`?\n\n{links}")
+    source.write_text(text, encoding="utf-8")
+    cells = build.chapter(source).cells
+    (section,) = (cell for cell in cells if cell.source.startswith("## 1."))
+    assert section.id == "a-why-b"
+    assert section.source.endswith(
+        "[a](02_trial.ipynb#cell-id=a-why-b), [b](01_first.ipynb#cell-id=two), "
+        "[c](01_first.ipynb), [d](https://x.org/#e)"
+    )
+
+
+def test_each_link_to_a_section_finds_its_cell() -> None:
+    ids = {s.stem: {cell.id for cell in build.chapter(s).cells} for s in SOURCES}
+    links = [
+        (source.stem, *found)
+        for source in SOURCES
+        for cell in build.chapter(source).cells
+        for found in re.findall(r"\]\(([^)]*)\.ipynb#([^)]*)\)", cell.source)
+    ]
+    assert len(links) > 40
+    for here, page, place in links:
+        assert place.removeprefix("cell-id=") in ids[page], (here, page, place)
 
 
 def test_ids_depend_on_what_a_cell_says_alone(source: Path) -> None:
     before = build.chapter(source).cells
-    source.write_text(SOURCE.replace("Words.", "Other words."), encoding="utf-8")
+    source.write_text(SOURCE.replace("More words.", "Other words."), encoding="utf-8")
     after = build.chapter(source).cells
-    assert [cell.id for cell in before[1:]] == [cell.id for cell in after[1:]]
-    assert before[0].id != after[0].id
+    (changed,) = (at for at, cell in enumerate(before) if cell.source == "More words.")
+    assert [at for at in range(len(after)) if before[at].id != after[at].id] == [changed]
     assert len({cell.id for cell in after}) == len(after)
 
 
