@@ -728,12 +728,31 @@ CHAPTERS = {
                 "range(len(TRICKS)), TRICKS",
             ),
             "hacks: too early": (
-                '(tricks["step"] == trick_steps[-1])',
-                '(tricks["step"] == trick_steps[0])',
+                'weights="now", step=trick_steps[-1])',
+                'weights="now", step=trick_steps[0])',
+            ),
+            "hacks: points in the rows of others": (
+                "np.arange(len(TRICKS))[::-1] + up",
+                "np.arange(len(TRICKS)) + up",
+            ),
+            "hacks: ticks turned": ('[f"{tick:g}" for tick', '[f"{1 / tick:g}" for tick'),
+            "hacks: the line of nothing at 2": (
+                "ax.axvline(1, color=INK",
+                "ax.axvline(2, color=INK",
             ),
             "hacks: intervals turned": (
                 "xerr=[middle - low, high - middle]",
                 "xerr=[high - middle, middle - low]",
+            ),
+            "neighbours: the farthest": ("topk(4, largest=False)", "topk(4)"),
+            "neighbours: the halves exchanged": (
+                '"seen", train), (right, "unseen", unseen)',
+                '"seen", unseen), (right, "unseen", train)',
+            ),
+            "a plane that is not brought to one length": ("return 8 * z / z.norm()", "return z"),
+            "packs and single stacks exchanged": (
+                'for variant in ("packing 4", "published"))',
+                'for variant in ("published", "packing 4"))',
             ),
             "arithmetic: half of the step": (
                 "def arrived(who, way, scale=2.0)",
