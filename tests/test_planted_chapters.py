@@ -970,6 +970,14 @@ CHAPTERS = {
                 '("as above", "record"), (change, "control")',
                 '("as above", "control"), (change, "record")',
             ),
+            "HQ under W1, of what was changed": (
+                '("HQ, or precision", "W₁, or Fréchet"), SCORES',
+                '("W₁, or Fréchet", "HQ, or precision"), SCORES',
+            ),
+            "diffusion's gap is flow matching's": (
+                'less("grid", "high_quality", "GAN, recipe", family)',
+                'less("grid", "high_quality", "GAN, recipe", "flow matching")',
+            ),
             "another family's seconds": (
                 'price = {n: rows_of("digits", "flow matching", str(n))',
                 'price = {n: rows_of("digits", "diffusion", str(n))',
