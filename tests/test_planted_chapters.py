@@ -862,8 +862,22 @@ CHAPTERS = {
                 "five(infogan - straight)",
             ),
             "a search that climbs": (
-                "autograd.grad(apart(z).sum(), z)",
-                "autograd.grad(-apart(z).sum(), z)",
+                "autograd.grad(apart(z, gain).sum(), z)",
+                "autograd.grad(-apart(z, gain).sum(), z)",
+            ),
+            "another start's path": (
+                "walked = path[: steps + 1, start]",
+                "walked = path[: steps + 1, -start - 1]",
+            ),
+            "the landscape turned": (".reshape(121, 121).T.numpy()", ".reshape(121, 121).numpy()"),
+            "a walk along another code": ("row = walk[code - 1, :,", "row = walk[-code, :,"),
+            "the factors' table: columns under each other's names": (
+                "for f, i in intervals(part, known).items()",
+                "for f, i in zip(known[::-1], intervals(part, known).values(), strict=True)",
+            ),
+            "nats: five times the best code's": (
+                '["row", "run"])["value"].sum()',
+                '["row", "run"])["value"].max() * 5',
             ),
         },
         also=("As ordered", "The game", "A classifier", "Digits, as", "From captions", "Codes"),
