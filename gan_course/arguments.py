@@ -210,6 +210,20 @@ def tensor(
     return found
 
 
+def floats(name: str, value: object, shape: tuple[int, ...]) -> Tensor:
+    """A tensor of floats ``(batch, *shape)``, as a network reads it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    wanted = f"(batch, {', '.join(map(str, shape))})"
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        raise ValueError(f"{name} = {shown(value)}: must be a tensor of floats, {wanted}")
+    if value.dim() != 1 + len(shape) or value.shape[1:] != shape:
+        raise ValueError(f"{name} has shape {tuple(value.shape)}: expected {wanted}")
+    return value
+
+
 def one_device(**tensors: Tensor | None) -> None:
     """Tensors that are about to meet lie on one device.
 

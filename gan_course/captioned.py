@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_course.arguments import shown, whole
+from gan_course.arguments import floats, shown, whole
 from gan_course.losses import cross_entropy
 from gan_course.networks import mlp
 
@@ -110,7 +110,7 @@ class CaptionGenerator(nn.Module):
 
     def forward(self, z: Tensor, bag: Tensor) -> Tensor:
         """Noise ``(batch, latent)`` and counts ``(batch, words)`` to ``(batch, 3, size, size)``."""
-        z = _floats("z", z, (self.latent,))
+        z = floats("z", z, (self.latent,))
         pixels: Tensor = self.network(torch.cat([z, self.embed(bag, len(z))], dim=1)).tanh()
         return pixels.reshape(len(z), 3, self.size, self.size)
 
@@ -149,7 +149,7 @@ class CaptionDiscriminator(nn.Module):
             x: pictures, shape ``(batch, 3, size, size)``.
             bag: counts of their captions, shape ``(batch, words)``.
         """
-        x = _floats("x", x, (3, self.size, self.size))
+        x = floats("x", x, (3, self.size, self.size))
         seen = torch.cat([self.look(2 * (x + 1)), self.embed(bag, len(x))], dim=1)
         logits: Tensor = self.judge(seen)
         return logits
@@ -167,17 +167,7 @@ class _Embedding(nn.Module):
 
     def forward(self, bag: Tensor, batch: int) -> Tensor:
         """Counts ``(batch, words)`` to ``(batch, text)``."""
-        bag = _floats("bag", bag, (self.words,))
+        bag = floats("bag", bag, (self.words,))
         if len(bag) != batch:
             raise ValueError(f"bag has shape {tuple(bag.shape)}: expected ({batch}, {self.words})")
         return F.leaky_relu(self.project(bag @ self.vectors), 0.2)
-
-
-def _floats(name: str, value: object, shape: tuple[int, ...]) -> Tensor:
-    """A tensor of floats ``(batch, *shape)``."""
-    wanted = f"(batch, {', '.join(map(str, shape))})"
-    if not isinstance(value, Tensor) or not value.is_floating_point():
-        raise ValueError(f"{name} = {shown(value)}: must be a tensor of floats, {wanted}")
-    if value.dim() != 1 + len(shape) or value.shape[1:] != shape:
-        raise ValueError(f"{name} has shape {tuple(value.shape)}: expected {wanted}")
-    return value

@@ -12,7 +12,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from gan_course.arguments import one_of, shown, whole
+from gan_course.arguments import floats, one_of, shown, whole
 from gan_course.networks import ACTIVATIONS, mlp
 
 #: More classes or units than this are a slip.
@@ -55,10 +55,7 @@ def _check_label(label: Tensor, classes: int) -> None:
 def _features(x: object, inputs: int, label: Tensor, classes: int) -> Tensor:
     """Samples ``(batch, inputs)``, as many as there are labels, each of a class that there is."""
     _check_label(label, classes)
-    if not isinstance(x, Tensor) or not x.is_floating_point():
-        raise ValueError(f"x = {shown(x)}: must be a tensor of floats, (batch, {inputs})")
-    if x.dim() != 2 or x.shape[1] != inputs:
-        raise ValueError(f"x has shape {tuple(x.shape)}: expected (batch, {inputs})")
+    x = floats("x", x, (inputs,))
     if label.shape != x.shape[:1]:
         raise ValueError(f"label has shape {tuple(label.shape)}: expected ({len(x)},), as x")
     return x

@@ -206,6 +206,14 @@ class Run:
         except Exception as error:  # whatever it is, it is told
             self.failures.append((line + 1, f"{type(error).__name__}: {error}"))
 
+    def broken(self, since: int = 0) -> list[str]:
+        """What failed, from the failure numbered ``since`` on, where not all sections are executed.
+
+        What a section left out would have defined is missing, and no sign of a fault.
+        """
+        found = (problem for _, problem in self.failures[since:])
+        return [problem for problem in found if not problem.startswith("NameError")]
+
     def numbers(self, said: Mapping[str, str]) -> None:
         """Recompute the numbers that a section's text states."""
         for text, digits in said.items():
@@ -404,8 +412,7 @@ def in_a_fork(chapter: Run, act: Callable[[], None], rest: Sequence[str], first:
             before = len(chapter.failures)
             chapter.cell(code, first)
             first = 0
-            # What an earlier section would have defined is missing here, and no sign of a fault.
-            if any(not problem.startswith("NameError") for _, problem in chapter.failures[before:]):
+            if chapter.broken(before):
                 os._exit(1)
     finally:
         os._exit(0)  # whatever comes: a copy must not go on as its original
@@ -475,11 +482,8 @@ def planted(
             chapter.cell(cell.source, before=plant)
             for name in here:  # a sound cell that stops before a fault has not planted it
                 noticed.setdefault(name, False)
-    # A section that stops by itself would notice every fault, or none; what an earlier section
-    # would have defined is missing here, as in a fork.
-    return noticed, [
-        problem for _, problem in chapter.failures if not problem.startswith("NameError")
-    ]
+    # A section that stops by itself would notice every fault, or none.
+    return noticed, chapter.broken()
 
 
 def first_difference(code: str, other: str) -> int:

@@ -34,10 +34,7 @@ def points(x: object, network: object, dim: int | None = None, name: str = "x") 
     found = tensor(name, x, "(batch, dim, ...)", finite=False, dtype=kind)
     if dim is not None and found.shape[-1] != dim:
         raise ValueError(f"{name} has shape {tuple(found.shape)}: expected {wanted}")
-    if weight is not None and found.device != weight.device:
-        raise ValueError(
-            f"{name} is on device {found.device}: expected {weight.device}, that of the network"
-        )
+    one_device(**{"the network": weight, name: found})
     return found
 
 
