@@ -135,8 +135,9 @@ class Lab:
         """Run every cell from the menu and wait until each has a number."""
         self.clear()
         self._menu("Run", "Run All Cells")
+        # Asked twice a second: at each frame, the question costs more than many a cell.
         self.page.wait_for_function(
-            f"() => {_CELLS}.every(cell => cell.done)", timeout=timeout * 1e3
+            f"() => {_DONE}.every(done => done)", timeout=timeout * 1e3, polling=500
         )
 
     def run_cell(self, at: int) -> None:
@@ -150,7 +151,7 @@ class Lab:
     def clear(self) -> None:
         """Clear all outputs, so that what is seen later is new."""
         self._menu("Edit", "Clear Outputs of All Cells")
-        self.page.wait_for_function(f"() => {_CELLS}.every(cell => !cell.done)")
+        self.page.wait_for_function(f"() => {_DONE}.every(done => !done)")
 
     def _menu(self, menu: str, item: str) -> None:
         self.page.get_by_role("menuitem", name=menu, exact=True).click()
@@ -217,15 +218,19 @@ _RUN = """async at => {
 }"""
 
 # Cells are read from the model: those far from the screen have no element.
-_CELLS = """[...window.jupyterapp.shell.currentWidget.content.widgets]
-    .map(cell => cell.model).filter(model => model.type === 'code')
-    .map(model => {
+_CODE = """[...window.jupyterapp.shell.currentWidget.content.widgets]
+    .map(cell => cell.model).filter(model => model.type === 'code')"""
+_DONE = f"""{_CODE}
+    .map(model => model.executionCount !== null && model.executionState !== 'running')"""
+_CELLS = (
+    _CODE
+    + """.map(model => {
         const outputs = model.outputs.toJSON();
         const bad = outputs.filter(o => o.output_type === 'error' || o.name === 'stderr')
             .map(o => o.evalue ? `${o.ename}: ${o.evalue}` : [].concat(o.text).join(''));
-        const idle = model.executionState !== 'running';
-        return {done: model.executionCount !== null && idle, bad, outputs};
+        return {bad, outputs};
     })"""
+)
 
 # In the lab: no text cut off, nothing outside, no two things on one spot. Elsewhere in the
 # notebook: nothing so wide that it has to be scrolled sideways.
