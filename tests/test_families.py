@@ -476,6 +476,16 @@ def test_fit_is_adam_by_hand(monkeypatch: pytest.MonkeyPatch):
     assert not average.weight.requires_grad
 
 
+@pytest.mark.parametrize("name", families())
+def test_a_training_that_leaves_the_numbers_says_so(name: str):
+    """At a scale whose squares no float32 holds; and the last good weights stay."""
+    model, far = families()[name], GaussianMixture(torch.full((1, 2), 1e38), 1e37)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(ArithmeticError, match=r"step 1: the loss is (nan|inf).*spread of about"):
+        fit(model, far, 3, batch=4, generator=seeded())
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
 def test_a_value_is_shown_from_minus_one_to_one():
     shown = ValueHead(5).seen(torch.arange(5.0))
     assert shown.tolist() == [-1, -0.5, 0, 0.5, 1]

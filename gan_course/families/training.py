@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -53,6 +54,7 @@ def fit(
     Raises:
         ValueError: a number is out of range, the model has no ``loss``, or the source cannot
             be drawn from.
+        ArithmeticError: the loss of a run is not finite; that update was not made.
     """
     function("model.loss", getattr(model, "loss", None))
     if not hasattr(source, "sample"):
@@ -76,8 +78,14 @@ def fit(
     for step in range(steps):
         optimiser.param_groups[0]["lr"] = rate * min(1.0, 1 - 0.99 * (2 * step / steps - 1))
         loss = model.loss(source.sample(shape, generator), generator)  # type: ignore[operator]
+        loss = loss.mean(dim=-1).sum()
+        if not math.isfinite(loss.item()):
+            raise ArithmeticError(
+                f"step {step + 1}: the loss is {loss.item()}. That update was not made. Lower the "
+                f"rate, {rate}, or bring the data to a spread of about one."
+            )
         optimiser.zero_grad()
-        loss.mean(dim=-1).sum().backward()
+        loss.backward()
         optimiser.step()
         torch._foreach_lerp_(averaged, [w.detach() for w in weights], 1 - averaging)
     return average
