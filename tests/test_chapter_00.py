@@ -18,7 +18,7 @@ def headings(text: str) -> list[str]:
     """The anchors of a page's sections, as the static book makes them."""
     without_code = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
     titles = re.findall(r"^#{2,3} (.+?)\s*$", without_code, flags=re.M)
-    return [re.sub(r"^[\d-]+|-$", "", re.sub(r"[^a-z0-9]+", "-", t.lower())) for t in titles]
+    return [build.anchor(title) for title in titles]
 
 
 def anchors(text: str) -> set[str]:
