@@ -60,6 +60,7 @@ MODULES = {
         "sphinx-mathjax-offline",
         "pybtex",
         "sphinx_revealjs",
+        "sphinx_codeautolink",
     ),
     "bench": ("jax",),
 }

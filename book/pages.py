@@ -18,6 +18,10 @@ CHAPTERS = re.compile(
     r"\b(?:[Cc]hapters? \d\d(?:(?:, | and | to | or | – |–)\d\d)*|[Aa]ppendix A\d)\b"
 )
 NUMBER = re.compile(r"\d\d|A\d")
+#: A link that sphinx-codeautolink has made, to a check of a chapter.
+CHECKS = re.compile(
+    r'<a class="sphinx-codeautolink-a" href="[^"]*library/checks\.html#[^>]*>(.*?)</a>', re.DOTALL
+)
 #: Pages of their own.
 BIBLIOGRAPHY, GLOSSARY = "bibliography", "glossary"
 FRAME = (
@@ -258,6 +262,14 @@ def level_captions(
     context["furo_navigation_tree"] = sidebar
 
 
+def unlink_checks(
+    _app: Sphinx, _name: str, _template: str, context: dict[str, Any], _page: nodes.document | None
+) -> None:
+    """In cells the checks' names are no links: they are most of them, and the same few."""
+    if "body" in context:
+        context["body"] = CHECKS.sub(r"\1", context["body"])
+
+
 def as_rst(
     _app: Sphinx, _what: str, _name: str, value: object, _options: object, lines: list[str]
 ) -> None:
@@ -289,5 +301,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     for change in (*changes, link_citations, link_terms, link_back, offer_to_run):
         app.connect("doctree-resolved", change)
     app.connect("html-page-context", level_captions, priority=900)  # after the theme's own
+    app.connect("html-page-context", unlink_checks, priority=900)  # after sphinx-codeautolink
     app.connect("autodoc-process-docstring", as_rst, priority=400)
     return {"parallel_read_safe": True}
