@@ -137,9 +137,9 @@ class CaptionDiscriminator(nn.Module):
         super().__init__()
         self.size = whole("size", size, at_least=1, at_most=1024)
         self.embed = _Embedding(words, text)
-        pixels = 3 * self.size**2
-        first, bend, _ = mlp(pixels, pixels, width=width, depth=1)
-        self.look = nn.Sequential(nn.Flatten(), first, bend)
+        width = whole("width", width, at_least=1, at_most=_MOST)
+        read = nn.Linear(3 * self.size**2, width)
+        self.look = nn.Sequential(nn.Flatten(), read, nn.LeakyReLU(0.2))
         self.judge = mlp(width + text, 1, width=width, depth=1)
 
     def forward(self, x: Tensor, bag: Tensor) -> Tensor:

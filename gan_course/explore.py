@@ -23,6 +23,7 @@ try:
     from ipywidgets import (
         HTML,
         Button,
+        Combobox,
         Dropdown,
         FloatSlider,
         HBox,
@@ -39,8 +40,13 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from None
 
+
+class Suggested(list[str]):
+    """Words to choose from, where a reader with a kernel may type others."""
+
+
 #: Lower end, upper end and start of a slider, and where it has few places its step; or the
-#: choices of a menu.
+#: choices of a menu; or words that are :class:`Suggested`.
 Control = tuple[float, float, float] | tuple[float, float, float, float] | Sequence[str]
 
 # Moves that arrive within this time become one drawing: a dragged slider sends dozens.
@@ -90,8 +96,9 @@ def explore(
         size: width and height of the figure, in inches.
         alt: what the picture shows, in words, for readers whose screen is read to them.
         controls: for each quantity ``(low, high, start)``, a slider of a hundred steps, or
-            ``(low, high, start, step)``, or a list of words, a menu. Of whole numbers alone,
-            a slider gives whole numbers, a hundred at most.
+            ``(low, high, start, step)``, or a list of words, a menu, or :class:`Suggested` words,
+            beside which the reader may type others. Of whole numbers alone, a slider gives whole
+            numbers, a hundred at most.
 
     Returns:
         The controls, in a row, above the picture. They end when their cell runs again. Its
@@ -236,6 +243,10 @@ def _widget(name: str, control: Control) -> Any:
         words = isinstance(control, Sequence) and not isinstance(control, str) and len(control)
         if not words or not all(isinstance(word, str) for word in control):
             raise ValueError(f"{name} = {shown(control)}: must be (low, high, start) or words")
+        if isinstance(control, Suggested):
+            # Drawn when the reader has finished, not at each letter.
+            typed = {"continuous_update": False, "layout": Layout(width="100%")}
+            return Combobox(control[0], options=list(control), description=label, **typed)
         return Dropdown(options=list(control), description=label, style=style)
     if len(control) not in (3, 4):
         raise ValueError(f"{name} = {shown(control)}: must be (low, high, start) or (…, step)")

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from gan_course import cells
 from gan_course.cells import Cell
-from gan_course.explore import PAUSE, explore, on_press
+from gan_course.explore import PAUSE, Suggested, explore, on_press
 
 
 def controls(box: VBox) -> list:
@@ -44,6 +44,16 @@ def test_each_control_redraws_the_picture() -> None:
         {"mean": 0.5, "loss": "two"},
     ]
     assert bytes(box.children[1].value) != first
+
+
+def test_words_that_are_suggested_may_be_others() -> None:
+    seen, draw = recorder()
+    (field,) = controls(explore(draw, caption=Suggested(["a circle", "a cross"])))
+    assert field.options == ("a circle", "a cross")
+    field.value = "two"
+    assert [values["caption"] for values in seen] == ["a circle", "two"]
+    with pytest.raises(ValueError, match="caption"):
+        explore(draw, caption=Suggested())
 
 
 def test_the_picture_has_words_and_no_tooltip() -> None:
