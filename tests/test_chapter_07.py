@@ -173,11 +173,12 @@ def test_an_equal_norm_is_equal(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.slow
-def test_the_recorded_noise_comes_out_again() -> None:
-    frame, record = made_again("noise")
-    for (_, now), (name, then) in zip(
-        frame.groupby("variant"), record.groupby("variant"), strict=True
-    ):
+@pytest.mark.parametrize(
+    ("script", "by"), [("noise", ["variant"]), ("opening", ["variant", "step"])]
+)
+def test_the_recorded_noise_comes_out_again(script: str, by: list[str]) -> None:
+    frame, record = made_again(script)
+    for (_, now), (name, then) in zip(frame.groupby(by), record.groupby(by), strict=True):
         for measured in ("modes", "high_quality", "reverse_kl"):
             a, b = (mean_interval(rows[measured], 0.9999) for rows in (now, then))
             assert a.low <= b.high and b.low <= a.high, (name, measured)

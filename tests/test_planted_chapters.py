@@ -587,6 +587,10 @@ CHAPTERS = {
                 'loudness[loudness["norm"] == "own"].groupby("cost")',
                 'loudness[loudness["norm"] == "equal"].groupby("cost")',
             ),
+            "the late noise is the late moves": (
+                'noise_late = ("as it is", twice), ("noise from now on", twice)',
+                'noise_late = ("as it is", twice), ("more moves from now on", twice)',
+            ),
             "Wasserstein alone is another row": (
                 '"Wasserstein, no leash": ("no leash", 1, "wasserstein")',
                 '"Wasserstein, no leash": ("spectral norm", 1, "non-saturating")',
