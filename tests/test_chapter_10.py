@@ -132,6 +132,20 @@ def test_the_overlap_comes_out_again():
             assert one.low <= other.high and other.low <= one.high, (kind, measure)
 
 
+@pytest.mark.slow
+def test_digits_of_a_classifier_come_out_again():
+    script = load("figures/sweeps/conditional_digits.py")
+    record = pd.read_csv(RUNS / "conditional_auxiliary.quick.csv")
+    data = script.Data(int(script.QUICK["train"]))
+    players = script.Players(data, script.QUICK)
+    frame = script.of_auxiliary(players, data, script.QUICK)
+    assert list(players) == ["auxiliary"], "what nobody asks for isn't trained"
+    assert list(frame.columns) == list(record.columns)
+    assert frame[["row", "run"]].equals(record[["row", "run"]])
+    for measure in ("accuracy", "coverage", "precision", "spread"):
+        assert frame[measure].to_list() == pytest.approx(record[measure].to_list(), abs=0.02)
+
+
 RECORDED = ["factors"]  # the other parts of the script are not recorded yet
 
 

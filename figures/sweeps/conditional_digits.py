@@ -2,16 +2,17 @@
 
 Perceptrons of one size on the 8 × 8 digits, eight seeds of each kind, non-saturating loss, R1,
 averaged weights. G reads the class beside the noise; D reads it beside the picture
-("concatenation"), in a projection, or names it ("auxiliary"). Two controls: D is not shown the
-label ("dropped in D"), and the real pictures' labels are drawn at random ("shuffled").
+("concatenation"), in a projection, or names it ("auxiliary"; its classifier learns from real
+pictures, or from generated ones, too). Two controls: D is not shown the label ("dropped in D"),
+and the real pictures' labels are drawn at random ("shuffled").
 Two thirds of the digits train the networks and the judge, a third is held out.
 
-Four tables: ``digits`` (label accuracy and variety), ``truncation``, ``inversion``, ``probe``.
+Five tables: ``digits`` (label accuracy and variety), ``auxiliary`` (the same of the classifiers),
+``truncation``, ``inversion``, ``probe``.
 
     python figures/sweeps/conditional_digits.py            # figures/runs/conditional_*.csv, .json
+    python figures/sweeps/conditional_digits.py auxiliary  # one table alone
     python figures/sweeps/conditional_digits.py --quick    # figures/runs/conditional_*.quick.csv, …
-
-The trained weights stay in ``build/``, so that a measure can be changed without training again.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ QUICK = SETTINGS | {"steps": 150, "runs": 2, "inversion steps": 30}
 KINDS = {
     "concatenation": ["concatenation", "dropped in D", "shuffled"],
     "projection": ["projection"],
+    "auxiliary": ["auxiliary", "auxiliary, real and generated"],
 }
 TRUNCATIONS = [3.0, 2.0, 1.5, 1.0, 0.7, 0.4, 0.1]
 RESTARTS = 8
@@ -98,11 +100,25 @@ def trained(kind: str, data: Data, settings: dict[str, Any]) -> tuple[Ensemble, 
         z = torch.randn(runs, batch, int(settings["z"]), generator=random)
         return data.x[at], y, z, data.y[asked]
 
-    average = train(G, D, draw, settings, to_D=lambda y: y * seen)
+    on_fake = of_rows("auxiliary, real and generated").float().squeeze(1)
+    average = train(G, D, draw, settings, to_D=lambda y: y * seen, on_fake=on_fake)
     with torch.no_grad():
         for name, weight in G.named_parameters():
             weight.copy_(average[name])
     return G, D
+
+
+class Players(dict[str, tuple[Ensemble, Ensemble]]):
+    """G and D of each kind, trained when they are first asked for."""
+
+    def __init__(self, data: Data, settings: dict[str, Any]) -> None:
+        super().__init__()
+        self.data, self.settings = data, settings
+
+    def __missing__(self, kind: str) -> tuple[Ensemble, Ensemble]:
+        """Train them, and keep them."""
+        self[kind] = trained(kind, self.data, self.settings)
+        return self[kind]
 
 
 def of_row(
@@ -154,18 +170,29 @@ def ceiling(data: Data) -> dict[str, list[float]]:
     return score | {"accuracy": [round(float(held_out), 5)]}
 
 
+def of_kind(
+    kind: str, players: dict[str, Any], data: Data, settings: dict[str, Any]
+) -> pd.DataFrame:
+    """Label accuracy and variety of every row of a kind."""
+    each, rows = int(settings["runs"]), KINDS[kind]
+    G, _ = players[kind]
+    random = Generator().manual_seed(1)
+    z = torch.randn(G.runs, 100 * CLASSES, int(settings["z"]), generator=random)
+    table = quality(*made(G, z), data)
+    names = {"row": [row for row in rows for _ in range(each)]}
+    return pd.DataFrame(names | {"run": list(range(each)) * len(rows)} | table)
+
+
 def of_digits(players: dict[str, Any], data: Data, settings: dict[str, Any]) -> pd.DataFrame:
-    """Label accuracy and variety of every row; and of the real pictures."""
-    each, frames = int(settings["runs"]), []
-    for kind, rows in KINDS.items():
-        G, _ = players[kind]
-        random = Generator().manual_seed(1)
-        z = torch.randn(G.runs, 100 * CLASSES, int(settings["z"]), generator=random)
-        table = quality(*made(G, z), data)
-        names = {"row": [row for row in rows for _ in range(each)]}
-        frames.append(pd.DataFrame(names | {"run": list(range(each)) * len(rows)} | table))
+    """Of each D that is told the label, and of the controls; and of the real pictures."""
+    frames = [of_kind(kind, players, data, settings) for kind in ("concatenation", "projection")]
     frames.append(pd.DataFrame({"row": ["real"], "run": [0]} | ceiling(data)))
     return pd.concat(frames, ignore_index=True)
+
+
+def of_auxiliary(players: dict[str, Any], data: Data, settings: dict[str, Any]) -> pd.DataFrame:
+    """Of each D that names the class."""
+    return of_kind("auxiliary", players, data, settings)
 
 
 def of_truncation(players: dict[str, Any], data: Data, settings: dict[str, Any]) -> pd.DataFrame:
@@ -351,6 +378,7 @@ def _blind(x: Tensor) -> Tensor:
 
 PARTS = {
     "digits": of_digits,
+    "auxiliary": of_auxiliary,
     "truncation": of_truncation,
     "inversion": of_inversion,
     "probe": of_probe,
@@ -358,17 +386,18 @@ PARTS = {
 
 
 def main() -> None:
-    """Write the tables, and beside each a note of how it was made."""
+    """Write the tables, or those named, and beside each a note of how it was made."""
     quick = "--quick" in sys.argv[1:]
+    asked = [word for word in sys.argv[1:] if word != "--quick"]
     settings = QUICK if quick else SETTINGS
     torch.set_num_threads(1)
     begin = time.perf_counter()
     data = Data(int(settings["train"]))
-    players = {kind: trained(kind, data, settings) for kind in KINDS}
-    for part, measure in PARTS.items():
-        frame = measure(players, data, settings)
+    players = Players(data, settings)
+    for part in asked or PARTS:
+        frame = PARTS[part](players, data, settings)
         seconds = {"seconds": round(time.perf_counter() - begin, 1)}
-        command = "conditional_digits.py" + " --quick" * quick
+        command = " ".join(["conditional_digits.py", *asked]) + " --quick" * quick
         write(f"conditional_{part}", frame, command, settings, seconds, small=quick)
 
 

@@ -291,7 +291,7 @@ def of_factors(settings: Table) -> list[Table]:
         )
         note("real", run, "all", ("precision", "coverage"), torch.cat(balls))
     if settings is SETTINGS["factors"]:
-        keep("factors", walk=traversal(G, codes, noise, classes))
+        keep("inference_factors", walk=traversal(G, codes, noise, classes))
     return found
 
 
@@ -308,13 +308,13 @@ def traversal(G: Ensemble, codes: int, noise: int, classes: int, places: int = 9
     return pictures.view(codes, places, classes, PIXELS)
 
 
-def keep(part: str, **pictures: Tensor) -> None:
+def keep(name: str, **pictures: Tensor) -> None:
     """Keep pictures from −1 to 1 beside a record, as bytes."""
     as_bytes = {
-        name: ((tensor.clamp(-1, 1) + 1) * 127.5).round().numpy().astype(np.uint8)
-        for name, tensor in pictures.items()
+        key: ((tensor.clamp(-1, 1) + 1) * 127.5).round().numpy().astype(np.uint8)
+        for key, tensor in pictures.items()
     }
-    np.savez_compressed(RUNS / f"inference_{part}.npz", **as_bytes)
+    np.savez_compressed(RUNS / f"{name}.npz", **as_bytes)
 
 
 PARTS: dict[str, Callable[[Table], list[Table]]] = {
