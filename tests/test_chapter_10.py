@@ -8,7 +8,7 @@ import math
 import pandas as pd
 import pytest
 import torch
-from tools import RUNS, exercise_tests, load
+from tools import RUNS, exercise_tests, load, made_again
 from torch import Tensor
 
 from gan_course.exercises import Open
@@ -174,3 +174,41 @@ def test_q_is_a_normal_density():
     c, mean, log_std = torch.randn(3, 4, 2, generator=torch.Generator().manual_seed(0))
     expected = torch.distributions.Normal(mean, log_std.exp()).log_prob(c)
     torch.testing.assert_close(script.log_q(torch.stack([mean, log_std], dim=-1), c), expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["bigan"])
+def test_the_small_version_comes_out_again(name: str):
+    frame, record = made_again(name)
+    assert frame[["row", "run"]].equals(record[["row", "run"]])
+    for measure in set(record) - {"row", "run", "edges"}:
+        expected = pytest.approx(record[measure].to_list(), abs=0.06, nan_ok=True)
+        assert frame[measure].to_list() == expected, measure
+
+
+def test_who_plays_with_codes():
+    """In a plain game nobody asks E for anything; in the others D looks at its codes."""
+    script = load("figures/sweeps/bigan.py")
+    settings = script.QUICK | {"steps": 2, "runs": 1, "averaging": 0.0}
+    torch.manual_seed(settings["seed"])
+    _, before = script.players(settings, len(script.GAMES))
+    _, after = script.trained(script.Data(settings["train"]), settings)
+    for game in script.GAMES:
+        moved = [
+            not torch.equal(old, new)
+            for old, new in zip(
+                script.part(before, settings, game).parameters(),
+                script.part(after, settings, game).parameters(),
+                strict=True,
+            )
+        ]
+        assert any(moved) == (game != "GAN"), game
+
+
+def test_codes_are_drawn_where_the_encoder_draws():
+    script = load("figures/sweeps/bigan.py")
+    found, noise = torch.randn(2, 5, 2, 3), torch.randn(2, 5, 3)
+    mean, log_std = found.unbind(dim=-2)
+    code = script.drawn(found, noise, torch.tensor([0.0, 1.0]).view(2, 1, 1))
+    torch.testing.assert_close(code[0], mean[0])
+    torch.testing.assert_close(code[1], mean[1] + noise[1] * (log_std[1] - 2).exp().clamp(max=1))

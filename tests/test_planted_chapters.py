@@ -828,6 +828,26 @@ CHAPTERS = {
                 "best_G.sum(dim=1, keepdim=True)",
                 "best_G.sum(dim=0, keepdim=True)",
             ),
+            "D of pairs is shown the picture alone": (
+                "(law_of_E.flatten(1)[:, None], law_of_G.flatten(1)[None])",
+                "(law_of_E.sum(dim=2)[:, None], law_of_G.sum(dim=2)[None])",
+            ),
+            "an encoder that played, and one fitted after, exchanged": (
+                '"BiGAN": "BiGAN",\n    "ALI": "ALI",\n    "BiGAN\'s G, encoder after": "BiGAN,',
+                '"BiGAN\'s G, encoder after": "BiGAN",\n    "ALI": "ALI",\n    "BiGAN": "BiGAN,',
+            ),
+            "the control's codes under BiGAN's name": (
+                '"BiGAN": "BiGAN",\n    "ALI"',
+                '"BiGAN": "shuffled",\n    "ALI"',
+            ),
+            "reconstructions in another order than their names": (
+                "/ 127.5 - 1 for name in drawn_rows]",
+                "/ 127.5 - 1 for name in drawn_rows[::-1]]",
+            ),
+            "classifiers on digits: those that are told in their place": (
+                'for row in ("auxiliary", "auxiliary, real and generated"))',
+                'for row in ("concatenation", "projection"))',
+            ),
             "the bound without its entropy": (
                 "return H + (table * Q.log()).sum()",
                 "return (table * Q.log()).sum()",
