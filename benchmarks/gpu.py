@@ -142,6 +142,10 @@ PARTS: dict[str, list[str]] = {
         f"chapter 11, {task}": [str(HERE / "stand.py"), task]
         for task in ("ring", "grid", "stacked")
     },
+    **{
+        f"chapter 11, families, {task}": [str(HERE / "stand.py"), f"families-{task}"]
+        for task in ("ring", "grid", "digits", "glyphs")
+    },
 }
 
 

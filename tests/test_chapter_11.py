@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -124,6 +125,38 @@ def test_the_grid_has_the_ring_s_budget_and_rates():
             assert set(first.index) == set(ring.index)
         else:
             assert set(first.index) == set(script.GRID["controls"][part])
+
+
+@pytest.mark.slow
+def test_the_small_glyphs_come_out_again():
+    script = load("figures/sweeps/families.py")
+    for quick, settings in (("", script.GLYPHS), (".quick", script.GLYPHS_QUICK)):
+        note = json.loads((RUNS / f"families_glyphs{quick}.json").read_text("utf-8"))
+        assert note["settings"] == settings
+    record = pd.read_csv(RUNS / "families_glyphs.quick.csv")
+    frame = script.measure_glyphs(script.GLYPHS_QUICK)
+    assert list(frame.columns) == list(record.columns)
+    assert len(frame) == len(record)
+    for (part, family), known in record.groupby(["part", "family"]):
+        again = frame[(frame["part"] == part) & (frame["family"] == family)]
+        for measure in ("weights", "steps", "rate"):
+            assert list(again[measure].dropna()) == list(known[measure].dropna()), family
+        if part == "record":
+            one, other = (mean_interval(t["frechet"], 0.999) for t in (again, known))
+            assert one.low <= other.high and other.low <= one.high, family
+
+
+def test_glyphs_have_the_digits_protocol_and_equal_means():
+    script = load("figures/sweeps/families.py")
+    changed = {key for key in script.SETTINGS if script.GLYPHS[key] != script.SETTINGS[key]}
+    assert changed == {"steps", "samples", "weights", "sampler steps"}
+    record = pd.read_csv(RUNS / "families_glyphs.csv").dropna(subset=["weights"])
+    trained = record.groupby("family").first()
+    assert set(trained.index) == set(script.STEPS["digits"])
+    assert trained["weights"].max() / trained["weights"].min() < 1.02
+    assert trained["seconds"].max() / trained["seconds"].min() < 1.4
+    with np.load(RUNS / "families_glyphs.npz") as kept:
+        assert {key.split("|")[1] for key in kept} == {"real", "one Gaussian", *trained.index}
 
 
 def test_the_grid_s_controls_change_one_thing():

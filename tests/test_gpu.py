@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import cache, partialmethod
 from pathlib import Path
 
 import pandas as pd
@@ -134,3 +135,88 @@ def test_full_size_is_larger_in_every_target():
             key: recorded[key] for key in ("gamma", "runs", "samples")
         }
         assert gpu.PARTS[f"chapter 11, {name}"][1] == name
+
+
+# --- Chapter 11's families at full size ---------------------------------------------------------
+
+
+def few(**more: object) -> dict[str, object]:
+    """Settings of a few steps, for small networks."""
+    own = {"runs": 2, "rates": [1e-3], "sampler steps": [2], "draws": 2, "seconds": 0.01}
+    sizes = {
+        "samples": {"ring": 40, "digits": 40},
+        "weights": {"ring": 3_000, "digits": 54_000},
+    }
+    return stand.families.FULL | own | sizes | more
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["ring", "digits"])
+def test_the_families_train_on_another_device(task: str, monkeypatch: pytest.MonkeyPatch):
+    families, places = stand.families, []
+    monkeypatch.setattr(families, "steps_in", lambda *_: 4)
+    monkeypatch.setattr(families, "tasks", cache(families.tasks))
+    monkeypatch.setattr(families.Toy, "mass", partialmethod(families.Toy.mass, cells=60))
+    monkeypatch.setattr(families, "clock", lambda place: places.append(place.type) or 0.0)
+    every = families.FULL["families"][task]
+    rows = ["beside", *(every if task == "ring" else ["GAN", "VAE", "autoregressive", "diffusion"])]
+    there = [families.measure_full(task, row, few(), "cpu") for row in rows]
+    assert set(places) == {"cpu"}
+    install(monkeypatch)
+    places.clear()
+    found = [families.measure_full(task, row, few(), "standin") for row in rows]
+    assert set(places) == {"standin"}
+    for ours, theirs in zip(found, there, strict=True):
+        pd.testing.assert_frame_equal(ours, theirs, rtol=1e-2, atol=1e-3)
+    assert [table["row"].iloc[0] for table in found] == rows
+
+
+def test_each_family_takes_the_steps_that_fit_into_the_seconds(monkeypatch: pytest.MonkeyPatch):
+    asked: list[int] = []
+
+    def trained(*_: object, steps: int, **__: object) -> tuple[None, float]:
+        asked.append(steps)
+        return None, 100.0 if len(asked) == 1 else steps * 0.25  # the first one is slow
+
+    monkeypatch.setattr(stand.families, "trained", trained)
+    task = stand.families.on_grid()
+    assert stand.families.steps_in(task, "ring", "VAE", few(seconds=15.0), "cpu") == 60
+    assert len(asked) == 2
+
+
+def test_interrupted_families_go_on_after_the_last_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[str] = []
+
+    def measure(task: str, row: str, settings: object, device: str) -> pd.DataFrame:
+        if len(asked) == 3:
+            asked.append("stopped")
+            raise KeyboardInterrupt
+        asked.append(row)
+        return pd.DataFrame({"row": [row] * 2, "family": row, "device": device})
+
+    monkeypatch.setattr(stand.families, "measure_full", measure)
+    rows = ["beside", *stand.families.FULL["families"]["glyphs"]]
+    with pytest.raises(KeyboardInterrupt):
+        stand.compared("glyphs", few(), "cpu", tmp_path)
+    assert stand.compared("glyphs", few(), "cpu", tmp_path) == len(rows) - 3
+    assert [row for row in asked if row != "stopped"] == rows
+    assert list(pd.read_csv(tmp_path / "stand_families-glyphs.csv")["row"].unique()) == rows
+    assert stand.compared("glyphs", few(), "cpu", tmp_path) == 0
+    assert stand.compared("glyphs", few(seconds=1.0), "cpu", tmp_path) == len(rows)
+
+
+def test_full_size_is_wider_for_every_family():
+    families = stand.families
+    full, known = families.FULL, {"ring": families.SETTINGS, "digits": families.SETTINGS}
+    known |= {"grid": families.GRID, "glyphs": families.GLYPHS}
+    assert set(full["families"]) == set(known)
+    for name, settings in known.items():
+        assert full["weights"][name] >= 4 * settings["weights"][name]
+        assert full["samples"][name] == settings["samples"][name]
+        assert full["families"][name] == list(settings["steps"][name])
+        assert gpu.PARTS[f"chapter 11, families, {name}"][1] == f"families-{name}"
+    assert {key: full[key] for key in ("runs", "rates")} == {
+        key: families.SETTINGS[key] for key in ("runs", "rates")
+    }

@@ -1000,8 +1000,20 @@ CHAPTERS = {
             ),
             "a mean that is called median": ("['copies'].median():.3f", "['copies'].mean():.3f"),
             "samples that are called means": (
-                'return "means" if task == "digits"',
-                'return "" if task == "digits"',
+                'return "means" if task in',
+                'return "" if task in',
+            ),
+            "glyphs under others' names": (
+                'zip(glyph_axes, ["real", *FAMILIES], strict=True):\n    x',
+                'zip(glyph_axes, ["real", *FAMILIES[::-1]], strict=True):\n    x',
+            ),
+            "glyphs of the first way": (
+                "glyphs|{family}|{usual('glyphs', family)}\"][:14]",
+                "glyphs|{family}|{usual('ring', family)}\"][:14]",
+            ),
+            "digits' numbers for glyphs": (
+                'name: cell("glyphs", family, *what)',
+                'name: cell("digits", family, *what)',
             ),
             "the worst rate": ('part["price"].idxmin()', 'part["price"].idxmax()'),
             "before and after exchanged": (

@@ -18,14 +18,19 @@ Four rows once more with one thing changed, at the same steps and weights (``par
 recipe from one bell, the flow with waves, diffusion with a preconditioning, and flow matching on
 digits at the largest rate.
 
-The grid has a record of its own: the same families with the ring's weights and steps, at the rates
-that were best on the ring. Nothing was tuned on the grid, but for the recipe, which has chapter
-07's numbers for it. Diffusion and flow matching are made once more: with four times the steps
-(``part = four times``), and shown waves of up to four times the frequency (``part = fast waves``).
+The grid has a record of its own (``grid``): the same families with the ring's weights and steps, at
+the rates that were best on the ring. Nothing was tuned on the grid, but for the recipe, which has
+chapter 07's numbers for it. Diffusion and flow matching are made once more: with four times the
+steps (``part = four times``), and with waves of up to four times the frequency (``part = fast
+waves``).
+
+So have the glyphs (``glyphs``): printed digits of 12 × 12 pixels, with the digits' protocol and
+settings, but for the steps, which were fixed beforehand for the same processor seconds.
 
     python figures/sweeps/families.py                 # figures/runs/families.csv, .json, .npz
     python figures/sweeps/families.py grid            # figures/runs/families_grid.csv, .json
     python figures/sweeps/families.py grid --quick    # figures/runs/families_grid.quick.csv, .json
+    python figures/sweeps/families.py glyphs          # figures/runs/families_glyphs.*
 """
 
 from __future__ import annotations
@@ -41,7 +46,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from by_script import RUNS, record, write
+from by_script import RUNS, record, record_parts
 from torch import Generator, Tensor, nn
 
 from gan_course.distributions import GaussianMixture, codebook, grid, normal, ring
@@ -57,7 +62,7 @@ from gan_course.families import (
     fit,
     masked_network,
 )
-from gan_course.images import digits
+from gan_course.images import digits, glyphs
 from gan_course.metrics import (
     Classifier,
     memorisation,
@@ -136,9 +141,46 @@ GRID_QUICK: dict[str, Any] = GRID | {
     "sampler steps": [5],
     "draws": 5,
 }
+#: The glyphs' own record: the digits' settings, with as many weights as the narrowest chain needs.
+GLYPHS: dict[str, Any] = SETTINGS | {
+    "steps": {
+        "glyphs": {
+            "GAN": 620,
+            "VAE": 1_660,
+            "VAE, wide start": 1_660,
+            "autoregressive": 500,
+            "diffusion": 1_800,
+            "flow matching": 1_800,
+            "normalising flow": 960,
+        }
+    },
+    "samples": {"glyphs": 400},
+    "weights": {"glyphs": 200_000},
+    "sampler steps": [1, 20, 200],
+}
+GLYPHS_QUICK: dict[str, Any] = GLYPHS | {
+    "runs": 2,
+    "rates": [2e-3],
+    "steps": {"glyphs": dict.fromkeys(STEPS["digits"], 10)},
+    "samples": {"glyphs": 100},
+    "sampler steps": [5],
+    "draws": 5,
+}
+#: What a GPU is for (``benchmarks/stand.py``): wider networks, and as many steps as each takes in
+#: the same seconds there.
+FULL: dict[str, Any] = SETTINGS | {
+    "steps": {},
+    "seconds": 15.0,
+    "families": {
+        name: list(STEPS["ring" if name in ("ring", "grid") else "digits"])
+        for name in ("ring", "grid", "digits", "glyphs")
+    },
+    "samples": {"ring": 1_500, "grid": 2_500, "digits": 400, "glyphs": 400},
+    "weights": {"ring": 100_000, "grid": 100_000, "digits": 400_000, "glyphs": 800_000},
+}
 #: What is trained once more, with one thing changed.
 CONTROLS = {"ring": ("GAN, recipe", "normalising flow"), "digits": ("diffusion", "flow matching")}
-LATENT, LEVELS, PIXELS = 16, 17, 64
+LATENT, LEVELS = 16, 17
 #: σ at the start: far below the spread of the data, and as large.
 VAES = {"VAE": 0.1, "VAE, wide start": 1.0}
 #: Some samples of the first run, by task, family and sampler steps.
@@ -246,11 +288,11 @@ class Toy:
     @torch.no_grad()
     def likelihood(self, model: nn.Module, settings: dict[str, Any], runs: int) -> Tensor:
         """Bits a dimension above the data's own entropy, on fresh data, ``(runs,)``."""
-        x = self.source.sample((runs, 1_000), Generator().manual_seed(5))
-        truth = self.source.log_prob(x)
+        x, place = self.source.sample((runs, 1_000), Generator().manual_seed(5)), where(model)
         options = {"draws": settings["draws"]} if isinstance(model, VAE) else {}
-        found = model.log_prob(x, Generator().manual_seed(4), **options)  # type: ignore[operator]
-        return (truth - found).mean(dim=-1) / math.log(2) / 2
+        random = torch.Generator(place).manual_seed(4)
+        found = model.log_prob(x.to(place), random, **options).cpu()  # type: ignore[operator]
+        return (self.source.log_prob(x) - found).mean(dim=-1) / math.log(2) / 2
 
     @torch.no_grad()
     def mass(self, model: nn.Module, cells: int = 600) -> float:
@@ -258,22 +300,39 @@ class Toy:
         side = torch.linspace(-2.2, 2.2, cells)
         rows = torch.cartesian_prod(side, side).split(30_000)
         alone = of_one_run(model)
-        total = sum(float(alone.log_prob(part).double().exp().sum()) for part in rows)
+        parts = (alone.log_prob(part.to(where(model))).cpu() for part in rows)
+        total = sum(float(part.double().exp().sum()) for part in parts)
         return total * float(side[1] - side[0]) ** 2
 
 
 class Pictures:
-    """The 8 × 8 digits: whole numbers from 0 to 16, spread evenly over their step for most."""
+    """Small pictures: whole numbers from 0 to 16, spread evenly over their step for most.
 
-    dim, batch, averaging = PIXELS, 64, 0.995
+    Args:
+        images: from −1 to 1, ``(pictures, 1, side, side)``; the 8 × 8 digits if left out.
+        labels: their classes, ``(pictures,)``.
+        parts: how many the judge learns from, the families, the choice of a rate is made by, and
+            nobody has seen.
+    """
 
-    def __init__(self) -> None:
-        images, labels = digits()
+    batch, averaging = 64, 0.995
+
+    def __init__(
+        self,
+        images: Tensor | None = None,
+        labels: Tensor | None = None,
+        parts: Sequence[int] = (297, 900, 200, 400),
+    ) -> None:
+        if images is None or labels is None:
+            images, labels = digits()
+        self.shape = images.shape[1:]
+        self.dim = self.shape.numel()
         order = torch.randperm(len(images), generator=Generator().manual_seed(0))
-        judge, train, valid, unseen = order.split([297, 900, 200, 400])
+        judge, train, valid, unseen = order.split(list(parts))
         whole = ((images.flatten(1) + 1) * 8).round()
+        seen = whole[judge].view(-1, *self.shape) / 8 - 1
         self.train, self.valid, self.unseen = (whole[rows] for rows in (train, valid, unseen))
-        self.judge: Classifier = train_classifier(images[judge], labels[judge], held_out=47)
+        self.judge: Classifier = train_classifier(seen, labels[judge], held_out=47)
         self.source, self.numbers = Spread(self.train), Spread(self.train, spread=False)
 
     def build(self, family: str, width: int, runs: int) -> nn.Module:
@@ -283,21 +342,21 @@ class Pictures:
             return Ensemble(lambda: mlp(inputs, outputs, width=width, depth=depth), runs)
 
         if family == "GAN":
-            G = Ensemble(lambda: nn.Sequential(*mlp(32, PIXELS, width=width), nn.Tanh()), runs)
-            return Pair(G, many(PIXELS, 1), normal(32))
+            G = Ensemble(lambda: nn.Sequential(*mlp(32, self.dim, width=width), nn.Tanh()), runs)
+            return Pair(G, many(self.dim, 1), normal(32))
         if family in VAES:
-            networks = many(PIXELS, 2 * LATENT), many(LATENT, PIXELS)
+            networks = many(self.dim, 2 * LATENT), many(LATENT, self.dim)
             return VAE(*networks, latent=LATENT, std=VAES[family])
         if family == "autoregressive":
             head = ValueHead(LEVELS)
-            network = Ensemble(lambda: masked_network(PIXELS, LEVELS, width=width), runs)
-            return Autoregressive(network, head, dim=PIXELS)
+            network = Ensemble(lambda: masked_network(self.dim, LEVELS, width=width), runs)
+            return Autoregressive(network, head, dim=self.dim)
         if family == "normalising flow":
-            return RealNVP([many(PIXELS, 2 * PIXELS) for _ in range(6)], dim=PIXELS)
-        network = many(PIXELS + 1, PIXELS, depth=3)
+            return RealNVP([many(self.dim, 2 * self.dim) for _ in range(6)], dim=self.dim)
+        network = many(self.dim + 1, self.dim, depth=3)
         if family == "diffusion":  # less noise than 0.02 is lost in the rounding
-            return Diffusion(network, dim=PIXELS, low=0.02)
-        return FlowMatching(network, dim=PIXELS)
+            return Diffusion(network, dim=self.dim, low=0.02)
+        return FlowMatching(network, dim=self.dim)
 
     def gan(self, family: str, steps: int, rate: float) -> tuple[Settings, dict[str, Any], Any]:
         """Settings, schedule and data of a GAN: those of chapter 09, at this rate."""
@@ -305,6 +364,10 @@ class Pictures:
             batch=self.batch, averaging=self.averaging, betas=(0.5, 0.99), penalties={"R1": 0.1}
         )
         return settings, falling(rate, rate, steps), self.source
+
+    def pictures(self, whole: Tensor) -> Tensor:
+        """Whole numbers from 0 to 16 as pictures from −1 to 1, ``(..., 1, side, side)``."""
+        return (whole / 8 - 1).reshape(*whole.shape[:-1], *self.shape)
 
     def seen(self, family: str, x: Tensor) -> Tensor:
         """Samples of a family as whole numbers from 0 to 16."""
@@ -314,7 +377,7 @@ class Pictures:
 
     def quality(self, x: Tensor) -> dict[str, Tensor]:
         """All measures of pictures, as the judge sees them, and the test for copies."""
-        found = picture_quality(as_pictures(x), as_pictures(self.unseen), self.judge)
+        found = picture_quality(self.pictures(x), self.pictures(self.unseen), self.judge)
         copied = memorisation(
             x, self.train, self.unseen, permutations=200, generator=Generator().manual_seed(8)
         )
@@ -322,13 +385,13 @@ class Pictures:
 
     def price(self, x: Tensor) -> float:
         """What the rate is chosen by."""
-        found = picture_quality(as_pictures(x), as_pictures(self.valid), self.judge)
+        found = picture_quality(self.pictures(x), self.pictures(self.valid), self.judge)
         return float(found.frechet.mean())
 
     def real(self, runs: int, samples: int) -> tuple[Tensor, Tensor, nn.Module]:
         """Training pictures, draws of one Gaussian fitted to them, and that Gaussian."""
         random = Generator().manual_seed(6)
-        rows = [torch.randperm(900, generator=random)[:samples] for _ in range(runs)]
+        rows = [torch.randperm(len(self.train), generator=random)[:samples] for _ in range(runs)]
         bell = Bell(self.source.all(random))
         drawn = self.seen("one Gaussian", bell.sample((runs, samples), random))
         return self.train[torch.stack(rows)], drawn, bell
@@ -340,13 +403,14 @@ class Pictures:
         Densities of the spread numbers, in units of a step: on average they say no more than
         the whole numbers cost at least (Theis et al. 2016, section 3.1).
         """
-        random, bits = Generator().manual_seed(5), math.log(2) * PIXELS
+        place, bits = where(model), math.log(2) * self.dim
+        random, unseen = torch.Generator(place).manual_seed(5), self.unseen.to(place)
         if isinstance(model, Autoregressive):
-            return -model.log_prob(self.unseen.expand(runs, -1, -1)).mean(dim=-1) / bits
-        x = Spread(self.unseen).all(random).expand(runs, -1, -1)
+            return -model.log_prob(unseen.expand(runs, -1, -1)).cpu().mean(dim=-1) / bits
+        x = Spread(unseen).all(random).expand(runs, -1, -1)
         options = {"draws": settings["draws"]} if isinstance(model, VAE) else {}
-        found = model.log_prob(x, random, **options)  # type: ignore[operator]
-        return (PIXELS * math.log(8.5) - found).mean(dim=-1) / bits
+        found = model.log_prob(x, random, **options).cpu()  # type: ignore[operator]
+        return (self.dim * math.log(8.5) - found).mean(dim=-1) / bits
 
 
 @dataclass
@@ -356,31 +420,28 @@ class Spread:
     rows: Tensor
     spread: bool = True
 
-    event_shape = torch.Size((PIXELS,))
+    def __post_init__(self) -> None:
+        self.event_shape = self.rows.shape[1:]
 
     def _shown(self, k: Tensor, random: Generator | None) -> Tensor:
         if not self.spread:
             return k
-        return (k + torch.rand(k.shape, generator=random)) / 8.5 - 1
+        return (k + torch.rand(k.shape, generator=random, device=k.device)) / 8.5 - 1
 
     def all(self, random: Generator) -> Tensor:
         """Every row once."""
         return self._shown(self.rows, random)
 
     def sample(self, shape: Sequence[int] = (), generator: Generator | None = None) -> Tensor:
-        """Draw rows with replacement, ``(*shape, 64)``."""
+        """Draw rows with replacement, ``(*shape, pixels)``."""
+        here: dict[str, Any] = {"generator": generator, "device": self.rows.device}
         return self._shown(
-            self.rows[torch.randint(len(self.rows), tuple(shape), generator=generator)], generator
+            self.rows[torch.randint(len(self.rows), tuple(shape), **here)], generator
         )
 
-    def to(self, _: torch.device | str) -> Spread:
-        """The same; it stays where it is."""
-        return self
-
-
-def as_pictures(whole: Tensor) -> Tensor:
-    """Whole numbers from 0 to 16 as pictures from −1 to 1, ``(..., 1, 8, 8)``."""
-    return (whole / 8 - 1).reshape(*whole.shape[:-1], 1, 8, 8)
+    def to(self, device: torch.device | str) -> Spread:
+        """The same, on a device."""
+        return Spread(self.rows.to(device), self.spread)
 
 
 class Bell(nn.Module):
@@ -471,8 +532,20 @@ class Pair(nn.Module):
 
     def sample(self, shape: Sequence[int], random: Generator) -> Tensor:
         """Draw samples."""
-        made: Tensor = self.G(self.prior.sample(shape, random))
+        made: Tensor = self.G(self.prior.to(random.device).sample(shape, random))
         return made
+
+
+def where(model: nn.Module) -> torch.device:
+    """Where a model is; the CPU for one without weights."""
+    return next((w.device for w in model.parameters()), torch.device("cpu"))
+
+
+def clock(device: torch.device) -> float:
+    """Seconds of the processor, or those on the wall where something else computes."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.process_time() if device.type == "cpu" else time.perf_counter()
 
 
 def falling(discriminator: float, generator: float, steps: int) -> dict[str, Any]:
@@ -501,39 +574,42 @@ def sized(task: Any, family: str, aim: int, runs: int) -> nn.Module:
 def trained(
     task: Any, family: str, model: nn.Module, *, steps: int, rate: float, runs: int, seed: int
 ) -> tuple[nn.Module, float]:
-    """The model with averaged weights, and the processor seconds of its training."""
+    """The model with averaged weights, where it was, and the seconds of its training."""
+    place = where(model)
     if isinstance(model, Pair):
         settings, schedule, data = task.gan(family, steps, rate)
-        trainer = Trainer(model.G, model.D, data, model.prior, settings, seed=seed, device="cpu")
-        begin = time.process_time()
+        trainer = Trainer(model.G, model.D, data, model.prior, settings, seed=seed, device=place)
+        begin = clock(place)
         trainer.train(steps, schedule=schedule, progress=False)
-        return Pair(trainer.averaged, trainer.discriminator, model.prior), (
-            time.process_time() - begin
-        )
-    source = task.numbers if family == "autoregressive" and task.dim == PIXELS else task.source
-    begin = time.process_time()
+        seconds = clock(place) - begin
+        return Pair(trainer.averaged, trainer.discriminator, model.prior), seconds
+    source = (
+        task.numbers if family == "autoregressive" and isinstance(task, Pictures) else task.source
+    )
+    begin = clock(place)
     found = fit(
         model,
-        source,
+        source.to(place),
         steps,
         batch=task.batch,
         rate=rate,
         averaging=task.averaging,
         runs=runs,
-        generator=Generator().manual_seed(seed),
+        generator=torch.Generator(place).manual_seed(seed),
     )
-    return found, time.process_time() - begin
+    return found, clock(place) - begin
 
 
 @torch.no_grad()
 def drawn(
     task: Any, family: str, model: nn.Module, shape: tuple[int, int], **options: Any
 ) -> tuple[Tensor, float]:
-    """Samples as they are judged, and processor seconds for 1,000 of them."""
-    begin = time.process_time()
-    x = model.sample(shape, Generator().manual_seed(3), **options)  # type: ignore[operator]
-    seconds = time.process_time() - begin
-    return task.seen(family, x), 1_000 * seconds / math.prod(shape)
+    """Samples as they are judged, on the CPU, and seconds for 1,000 of them."""
+    place = where(model)
+    begin = clock(place)
+    x = model.sample(shape, torch.Generator(place).manual_seed(3), **options)  # type: ignore[operator]
+    seconds = clock(place) - begin
+    return task.seen(family, x.cpu()), 1_000 * seconds / math.prod(shape)
 
 
 def variants(family: str, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -546,7 +622,7 @@ def variants(family: str, settings: dict[str, Any]) -> dict[str, dict[str, Any]]
 
 
 def chosen_rate(
-    task: Any, name: str, family: str, settings: dict[str, Any]
+    task: Any, name: str, family: str, settings: dict[str, Any], device: str = "cpu"
 ) -> tuple[float, list[Any]]:
     """The best of the rates, on seeds of their own, by trainings of half the length."""
     rates, runs = settings["rates"], settings["tuning runs"]
@@ -555,7 +631,7 @@ def chosen_rate(
     rows = []
     for rate in rates:
         torch.manual_seed(1_000)
-        model = sized(task, family, settings["weights"][name], runs)
+        model = sized(task, family, settings["weights"][name], runs).to(device)
         steps = settings["steps"][name][family] // 2
         try:
             model, _ = trained(task, family, model, steps=steps, rate=rate, runs=runs, seed=1_000)
@@ -580,6 +656,7 @@ def of_family(
     control: float | None = None,
     part: str = "record",
     times: int = 1,
+    device: str = "cpu",
 ) -> list[dict[str, Any]]:
     """Tune, train and measure; a row for each run and way to draw.
 
@@ -587,9 +664,9 @@ def of_family(
     """
     runs, samples = settings["runs"], settings["samples"][name]
     tuned = control is None
-    rate, rows = chosen_rate(task, name, family, settings) if tuned else (control, [])
+    rate, rows = chosen_rate(task, name, family, settings, device) if tuned else (control, [])
     torch.manual_seed(0)
-    model = sized(task, family, settings["weights"][name], runs)
+    model = sized(task, family, settings["weights"][name], runs).to(device)
     steps = settings["steps"][name][family] * times
     size = weights(model, runs)
     model, seconds = trained(task, family, model, steps=steps, rate=rate, runs=runs, seed=0)
@@ -599,7 +676,7 @@ def of_family(
     bits = None
     if hasattr(model, "log_prob") and family not in ("diffusion", "flow matching"):
         bits = task.likelihood(model, settings, runs)
-        if name != "digits" and family not in VAES:
+        if isinstance(task, Toy) and family not in VAES:
             about["mass"] = round(task.mass(model), 4)
     for variant, options in variants(family, settings).items():
         x, price = drawn(task, family, model, (runs, samples), **options)
@@ -616,7 +693,7 @@ def of_family(
 
 def keep(name: str, family: str, variant: str, x: Tensor) -> None:
     """Some samples of the first run, for figures."""
-    kind, count = (np.uint8, 40) if name == "digits" else (np.float16, 400)
+    kind, count = (np.float16, 400) if x.shape[-1] == 2 else (np.uint8, 40)
     KEPT["|".join((name, family, variant))] = x[0, :count].numpy().astype(kind)
 
 
@@ -648,6 +725,12 @@ def tasks(*, control: bool = False) -> dict[str, Any]:
 def on_grid(fastest: float = 10.0) -> Toy:
     """The grid, with its recipe's numbers (chapter 07)."""
     return Toy(grid(), (0.8, 0.1), (2e-3, 1e-3), 0.0, (0.3, 8.0), fastest)
+
+
+def on_glyphs() -> Pictures:
+    """Printed digits of 12 × 12 pixels, at nine places, of which the families learn from 2,000."""
+    images, factors = glyphs(12)
+    return Pictures(images, factors.character, (1_000, 2_000, 400, 920))
 
 
 def controls(name: str, rates: dict[str, float], settings: dict[str, Any]) -> list[dict[str, Any]]:
@@ -703,21 +786,61 @@ def measure_grid(settings: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows).round(5)
 
 
+def measure_full(
+    name: str, row: str, settings: dict[str, Any], device: str = "cuda"
+) -> pd.DataFrame:
+    """A family on a task with as many steps as a device takes in ``settings["seconds"]``.
+
+    Args:
+        name: ``"ring"``, ``"grid"``, ``"digits"`` or ``"glyphs"``.
+        row: a family, or ``"beside"`` for the ceiling and the floor.
+        settings: as ``FULL``.
+        device: where it trains.
+    """
+    task = {"grid": on_grid, "glyphs": on_glyphs}.get(name, lambda: tasks()[name])()
+    if row == "beside":
+        rows = beside(task, name, settings)
+    else:
+        steps = steps_in(task, name, row, settings, device)
+        own = settings | {"steps": {name: {row: steps}}}
+        rows = of_family(task, name, row, own, device=device)
+    return pd.DataFrame([{"row": row} | found for found in rows]).round(5)
+
+
+def steps_in(task: Any, name: str, family: str, settings: dict[str, Any], device: str) -> int:
+    """How many steps a family takes in the seconds of the settings, by thirty after ten."""
+    runs, took = settings["runs"], 0.0
+    for steps in (10, 30):
+        torch.manual_seed(1_000)
+        model = sized(task, family, settings["weights"][name], runs).to(device)
+        _, took = trained(task, family, model, steps=steps, rate=1e-4, runs=runs, seed=1_000)
+    return max(2, round(30 * settings["seconds"] / took))
+
+
+def measure_glyphs(settings: dict[str, Any]) -> pd.DataFrame:
+    """The glyphs; a row for each family, way to draw and run."""
+    task = on_glyphs()
+    rows = beside(task, "glyphs", settings)
+    for family in settings["steps"]["glyphs"]:
+        rows += of_family(task, "glyphs", family, settings)
+    return pd.DataFrame(rows).round(5)
+
+
 def main() -> None:
-    """Record the ring and the digits, or the grid."""
+    """Record the ring and the digits, or the parts that the command line names."""
     small = "--quick" in sys.argv[1:]
-    if "grid" in sys.argv[1:]:
-        torch.set_num_threads(1)
-        settings = GRID_QUICK if small else GRID
-        begin = time.process_time()
-        frame = measure_grid(settings)
-        said = {"processor seconds": round(time.process_time() - begin, 1)}
-        command = "families.py grid" + " --quick" * small
-        write("families_grid", frame, command, settings, said, small=small)
+    parts = {"grid": measure_grid, "glyphs": measure_glyphs}
+    if any(name in sys.argv[1:] for name in parts):
+        full, quick = (
+            {"grid": GRID, "glyphs": GLYPHS},
+            {"grid": GRID_QUICK, "glyphs": GLYPHS_QUICK},
+        )
+        record_parts(__file__, parts, full, quick)
     else:
         record(__file__, measure, SETTINGS, QUICK)
-        if not small:
-            np.savez_compressed(RUNS / "families.npz", **KEPT)
+    for name, task in (("families", "digits"), ("families_glyphs", "glyphs")):
+        if not small and any(key.startswith(task) for key in KEPT):
+            np.savez_compressed(RUNS / f"{name}.npz", **KEPT)
 
 
 if __name__ == "__main__":
