@@ -212,3 +212,44 @@ def test_codes_are_drawn_where_the_encoder_draws():
     code = script.drawn(found, noise, torch.tensor([0.0, 1.0]).view(2, 1, 1))
     torch.testing.assert_close(code[0], mean[0])
     torch.testing.assert_close(code[1], mean[1] + noise[1] * (log_std[1] - 2).exp().clamp(max=1))
+
+
+@pytest.mark.parametrize("quick", ["", ".quick"])
+def test_the_record_of_captions_is_of_the_settings_as_they_stand(quick: str):
+    script = load("figures/sweeps/captions.py")
+    note = json.loads((RUNS / f"captions{quick}.json").read_text("utf-8"))
+    assert note["settings"] == (script.QUICK if quick else script.SETTINGS)
+
+
+@pytest.mark.slow
+def test_captions_come_out_again():
+    script = load("figures/sweeps/captions.py")
+    record = pd.read_csv(RUNS / "captions.quick.csv").query("row in ('real', 'matching-aware')")
+    rows = [line for row in ("real", "matching-aware") for line in script.of_row(script.QUICK, row)]
+    frame = pd.DataFrame(rows)
+    assert frame[["row", "split", "run"]].equals(record[["row", "split", "run"]])
+    assert frame["place"].tolist() == pytest.approx(record["place"].tolist(), abs=0.05)
+    assert frame["spread"].tolist() == pytest.approx(record["spread"].tolist(), rel=0.05)
+
+
+def test_the_judge_of_captions_reads_real_pictures_and_sees_what_is_wrong():
+    script = load("figures/sweeps/captions.py")
+    judge = script.Judge(16)
+    x, factors = script.shapes("all", copies=4, size=16, seed=9)
+    real = script.quality(x, factors, judge, 4)
+    assert min(real[name] for name in ("size", "colour", "place")) > 0.99 and real["shape"] > 0.95
+    assert real["moves"] == pytest.approx(1 / 3, rel=0.1)  # uniform over two pixels
+    other = script.quality(x.roll(5, dims=3), factors, judge, 4)
+    assert other["place"] < 0.7 and other["colour"] > 0.99
+    one = x[::4].repeat_interleave(4, dim=0)
+    assert script.quality(one, factors, judge, 4)["moves"] == 0.0
+
+
+def test_a_wrong_caption_is_one_word_away_and_of_the_training():
+    script = load("figures/sweeps/captions.py")
+    scenes = torch.stack(script.shapes("train", copies=2, size=16)[1], dim=1)[::2]
+    near, count = script.one_word_away(script.SceneFactors(*scenes.repeat_interleave(2, 0).T), 2)
+    for scene, (row, many) in enumerate(zip(near, count, strict=True)):
+        apart = (scenes[row[:many]] != scenes[scene]).sum(dim=1)
+        assert (apart == 1).all() and len(row[:many].unique()) == many
+    assert count.min() == 10

@@ -822,6 +822,43 @@ CHAPTERS = {
                 "return (p.sum(dim=0) - p) / (len(p) - 1)",
                 "return p",
             ),
+            "the trained pair: captions drawn at random": (
+                'heard[split, "matching-aware"] for split',
+                'heard[split, "shuffled"] for split',
+            ),
+            "the trained pair: captions dropped in D": (
+                'heard[split, "matching-aware"] for split',
+                'heard[split, "dropped in D"] for split',
+            ),
+            "the trained pair: captions dropped in G": (
+                'heard[split, "matching-aware"] for split',
+                'heard[split, "dropped in G"] for split',
+            ),
+            "the trained pair: the wrong-caption term missing": (
+                'heard[split, "matching-aware"] for split',
+                'heard[split, "no wrong captions"] for split',
+            ),
+            "pictures for no caption": (
+                'caption_settings["noise"] * z, counts)',
+                'caption_settings["noise"] * z, 0 * counts)',
+            ),
+            "captions of the figure's rows exchanged": (
+                'left.set_title(caption + ", held',
+                'left.set_title(examples[-1 - examples.index(caption)] + ", held',
+            ),
+            "the figure's held-out scenes are those of the training": (
+                'shapes("held out", copies=1)',
+                'shapes("train", copies=1)',
+            ),
+            "held out and not, exchanged": (
+                'groupby(["split", "row"], sort=False)))\nheard = {key: ',
+                'groupby(["split", "row"], sort=False)))\nheard = {('
+                '{"train": "held out", "held out": "train"}[key[0]], key[1]): ',
+            ),
+            "the gap turned round": (
+                'shape_of["train", "matching-aware"] - shape_of["held out", "matching-aware"]',
+                'shape_of["held out", "matching-aware"] - shape_of["train", "matching-aware"]',
+            ),
             "pairs turned": ("(one[maps] / n).transpose(1, 2)", "one[maps] / n"),
             "what comes back is counted": ("(returns != torch", "(returns == torch"),
             "Bayes' rule over x": (
