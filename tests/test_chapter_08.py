@@ -125,6 +125,15 @@ def test_the_contenders_generators_begin_alike() -> None:
 
 
 @pytest.mark.slow
+def test_the_judges_far_out_come_out_again() -> None:
+    frame, record = made_again("far_out")
+    assert len(frame) == len(record) == 40
+    for measured in ("pull", "gap"):
+        now, then = (table.groupby("cost")[measured].mean() for table in (frame, record))
+        assert np.abs(np.log(now / then)).max() < 0.3, measured
+
+
+@pytest.mark.slow
 def test_the_prices_of_a_step_are_of_the_ways_that_the_chapters_name() -> None:
     """Times are not compared: another machine has others."""
     frame, record = made_again("step_price")

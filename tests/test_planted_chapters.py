@@ -666,16 +666,74 @@ CHAPTERS = {
                 "rows.quantile(0.25, axis=1), rows.quantile(0.75, axis=1)",
             ),
             "k = 50 with rounds of k = 20": (
-                "MORE = {9: 20, 17: 40}",
-                "MORE = {20: 20, 40: 40}",
+                "EQUAL = {420: (210, 70, 20, 9), 840: (420, 140, 40, 17)",
+                "EQUAL = {420: (210, 70, 20, 20), 840: (420, 140, 40, 40)",
             ),
             "the coarse matching for the finer": (
                 'set_index(["contender", "run"])["finer w1"]',
                 'set_index(["contender", "run"])["w1"]',
             ),
             "open marks of the later step": (
-                "free[cost][0].mean(dim=1), mark, fillstyle",
-                "free[cost][1].mean(dim=1), mark, fillstyle",
+                "left.plot(distances, early, mark, fillstyle",
+                "left.plot(distances, late_pull, mark, fillstyle",
+            ),
+            "pulls at other distances": ("(right, FAR, leashed)", "(right, FAR[::-1], leashed)"),
+            "pulls over a linear axis": (
+                'ax.set(xscale="log", yscale="log", xlabel',
+                'ax.set(xscale="linear", yscale="log", xlabel',
+            ),
+            "ticks of the pulls turned": (
+                'ax.set_xticks(x, [f"{at:g}" for at in x])',
+                'ax.set_xticks(x, [f"{at:g}" for at in x[::-1]])',
+            ),
+            "a name at another line": ("ax.annotate(cost, end", "ax.annotate([*free][0], end"),
+            "far out: two costs exchanged": (
+                'for cost in ("non-saturating", "minimax"))',
+                'for cost in ("minimax", "non-saturating"))',
+            ),
+            "bars half as long": (
+                "[mean - low, high - mean], fmt",
+                "[(mean - low) / 2, (high - mean) / 2], fmt",
+            ),
+            "bars at other places": (
+                "ax.errorbar(x, mean, [mean",
+                "ax.errorbar([*x][::-1], mean, [mean",
+            ),
+            "true W1 in the critic's black": (
+                '(true[name], "o-", FAKE,',
+                '(true[name], "o-", INK,',
+            ),
+            "ticks of other steps": ('["10", "20", "60", "200"]', '["1", "2", "6", "20"]'),
+            "evaluations for steps": (
+                'ax.set_xlabel("generator steps")',
+                'ax.set_xlabel("gradient evaluations")',
+            ),
+            "a linear axis of steps": (
+                'ax.set(title=name, xscale="log")',
+                'ax.set(title=name, xscale="linear")',
+            ),
+            "the price of G for D's": (
+                'took["D"].div(took["D"]["plain"]',
+                'took["G"].div(took["G"]["plain"]',
+            ),
+            "a round of one step": ('a_round = 5 * took["D"]', 'a_round = 1 * took["D"]'),
+            "equal time: too early": ("EQUAL_TIME = (20, 70)", "EQUAL_TIME = (20, 40)"),
+            "equal time: too late": ("EQUAL_TIME = (20, 70)", "EQUAL_TIME = (10, 70)"),
+            "correlation with the other's value": (
+                "np.corrcoef(says[name].loc[n], w1)",
+                "np.corrcoef(says[five].loc[n], w1)",
+            ),
+            "the table: k = 1 in each row": (
+                'f"off by, {name}": off_by[name].mean(axis=1)',
+                'f"off by, {name}": off_by[one].mean(axis=1)',
+            ),
+            "the table of work: k = 5 in each row": (
+                "true[name].loc[rounds[place]].mean():.2f",
+                "true[five].loc[rounds[1]].mean():.2f",
+            ),
+            "a σ that has not caught up": (
+                "f.train()\n        with torch.no_grad():",
+                "f.eval()\n        with torch.no_grad():",
             ),
             "numbers of the trap exchanged": (
                 "int(sign.sum()), where",
