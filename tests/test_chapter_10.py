@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gan_course.exercises import Open
 from gan_course.exercises.chapter_10 import VERDICTS, verdicts
+from gan_course.images import glyphs
 from gan_course.metrics import mean_interval
 
 
@@ -177,7 +178,7 @@ def test_q_is_a_normal_density():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["bigan"])
+@pytest.mark.parametrize("name", ["bigan", "translation"])
 def test_the_small_version_comes_out_again(name: str):
     frame, record = made_again(name)
     assert frame[["row", "run"]].equals(record[["row", "run"]])
@@ -253,3 +254,68 @@ def test_a_wrong_caption_is_one_word_away_and_of_the_training():
         apart = (scenes[row[:many]] != scenes[scene]).sum(dim=1)
         assert (apart == 1).all() and len(row[:many].unique()) == many
     assert count.min() == 10
+
+
+def test_outlines_are_beside_the_ink_and_those_held_out_are_new():
+    script = load("figures/sweeps/translation.py")
+    data = script.pairs("04")
+    assert data.answer.shape == (96, 9, 256)
+    assert sorted(torch.cat([data.train, data.other]).tolist()) == list(range(96))
+    ink, line = (data.answer[:, 4] > 0.99), (data.outline > -0.99)
+    assert not (ink & line).any()
+    assert torch.cdist(data.outline[data.other], data.outline[data.train]).min() > 0.1
+    images, known = load_glyphs("04")
+    for place in (0, 1):
+        answers = data.answer[data.character == place].flatten(0, 1)
+        torch.testing.assert_close(answers.sum(dim=0), images[known == place].sum(dim=0))
+
+
+def load_glyphs(which: str) -> tuple[Tensor, Tensor]:
+    images, known = glyphs(16, which)
+    return images.flatten(1), known.character
+
+
+def test_each_way_has_its_terms():
+    """Neither player of a way is moved by a term that it has not."""
+    script = load("figures/sweeps/translation.py")
+    usual = script.QUICK | {"steps": 2, "runs": 1, "characters": "04", "averaging": 0.0}
+    data = script.pairs("04")
+    weights = {
+        name: dict(zip(script.WAYS, first(script.translators(data, usual | other)), strict=True))
+        for name, other in {"usual": {}, "L1": {"L1": 0.1}, "D": {"R1": 100.0}}.items()
+    }
+    for way, (by_L1, by_D) in script.WAYS.items():
+        same = {name: torch.equal(of[way], weights["usual"][way]) for name, of in weights.items()}
+        assert same["D"] == (not by_D), way
+        assert same["L1"] == (not (by_L1 and by_D)) or way == "L1", way
+
+
+def first(G: torch.nn.Module) -> Tensor:
+    """A layer of each run."""
+    weight: Tensor = next(G.parameters()).detach()
+    return weight
+
+
+@pytest.mark.slow
+def test_a_ruler_of_pictures_knows_its_forgers():
+    script = load("figures/sweeps/translation.py")
+    data = script.pairs("0247")
+    ruler = script.Ruler(data)
+    real, random = ruler.right, torch.Generator().manual_seed(0)
+    score = {
+        "real": ruler(real),
+        "others'": ruler(real.roll(1, dims=0)),
+        "mean": ruler(real.mean(dim=1, keepdim=True)),
+        "noise": ruler(script.noisy(real.mean(dim=1, keepdim=True), ruler.strong, 0)),
+        "static": ruler(2 * torch.rand(real.shape, generator=random) - 1),
+    }
+    ceiling = score["real"]["sharp"]
+    assert ceiling > 0.4 and score["real"]["accuracy"] > 0.95
+    assert score["real"]["nearest"] == 0 and score["real"]["variety"] == 1
+    assert score["others'"]["sharp"] == pytest.approx(ceiling, abs=0.05)
+    assert score["others'"]["accuracy"] < 0.5
+    assert score["others'"]["L1"] > 1.2 * score["real"]["L1"]
+    assert score["mean"]["sharp"] < 0.6 * ceiling and score["mean"]["variety"] == 0
+    assert score["noise"]["edges"] == pytest.approx(1, abs=0.01)
+    assert score["noise"]["sharp"] < score["mean"]["sharp"]
+    assert score["static"]["sharp"] == 0 and score["static"]["edges"] > 1

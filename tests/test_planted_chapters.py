@@ -923,6 +923,26 @@ CHAPTERS = {
                 "best_G.sum(dim=1, keepdim=True)",
                 "best_G.sum(dim=0, keepdim=True)",
             ),
+            "image to image: squares for L1": (
+                "autograd.grad((middle - answers).abs().mean(), middle)",
+                "autograd.grad((middle - answers).square().mean(), middle)",
+            ),
+            "image to image: the term of L1 dropped": (
+                "autograd.grad((middle - answers).abs().mean(), middle)",
+                "autograd.grad(0 * (middle - answers).abs().mean(), middle)",
+            ),
+            "image to image: shuffled pairs under the name of both": (
+                '"both": "both",\n    "both, pairs shuffled": "shuffled",',
+                '"both": "shuffled",\n    "both, pairs shuffled": "both",',
+            ),
+            "image to image: L1 and both exchanged": (
+                '"L1 alone": "L1",\n    "adversary alone": "adversary",\n    "both": "both",',
+                '"L1 alone": "both",\n    "adversary alone": "adversary",\n    "both": "L1",',
+            ),
+            "image to image: pictures in another order than their names": (
+                "for k in range(len(sheet))], list(in_row))",
+                "for k in range(len(sheet))], list(in_row)[::-1])",
+            ),
             "D of pairs is shown the picture alone": (
                 "(law_of_E.flatten(1)[:, None], law_of_G.flatten(1)[None])",
                 "(law_of_E.sum(dim=2)[:, None], law_of_G.sum(dim=2)[None])",
