@@ -56,6 +56,7 @@ WRONG = [
     ("03.2", "times the odds", lambda a, s: a * s / (1 - s)),
     ("03.2", "the probability", lambda a, s: torch.sigmoid(a + torch.logit(s))),
     ("03.2", "always towards real", lambda a, s: a + torch.logit(s).abs()),
+    ("03.2", "linear in π", lambda a, s: a + (2 * s - 1) * 1.3862943611198906 / 0.6, "0.05"),
     ("03.2", "a number", 0.75),
     ("03.3", "the odds of D alone", lambda D, alpha, beta: D / (1 - D), "α = 0.1, β = 0"),
     ("03.3", "D* itself", lambda D, alpha, beta: (D - beta) / (1 - alpha - beta)),

@@ -57,6 +57,12 @@ def logit_of_a_batch_with_a_share(answer: Callable[[Tensor, Tensor], Tensor]) ->
         call(answer, log_ratio, 1 - most),
         log_ratio - math.log(4),
     )
+    for share in (0.05, 0.6, 0.95):
+        expect(
+            f"wrong for a share of {share:g}: the logit is log(a/b), with a = πp and b = (1 − π)q",
+            call(answer, log_ratio, torch.tensor(share, dtype=torch.float64)),
+            log_ratio + math.log(share / (1 - share)),
+        )
 
 
 @specification("03.3")
