@@ -587,6 +587,10 @@ CHAPTERS = {
                 'loudness[loudness["norm"] == "own"].groupby("cost")',
                 'loudness[loudness["norm"] == "equal"].groupby("cost")',
             ),
+            "the last look for the first": (
+                'each_look[each_look["step"] == looks[0]]',
+                'each_look[each_look["step"] == looks[-1]]',
+            ),
             "the late noise is the late moves": (
                 'noise_late = ("as it is", twice), ("noise from now on", twice)',
                 'noise_late = ("as it is", twice), ("more moves from now on", twice)',

@@ -3,7 +3,8 @@
 Four costs of G under one D (the cross-entropy). At the best D each follows a known divergence
 (chapter 05): 2 JS, KL(q‖p) − 2 JS, KL(p‖q), and −E logit D the reverse KL itself. Each is trained
 as it is, and with the gradient of every step of G divided by its own norm, so that no cost is
-louder than another at any time. All else is the plain setting of remedies.toml.
+louder than another at any time. All else is the plain setting of remedies.toml. Who is ahead is
+asked at the moment of that table, and later.
 
     python figures/sweeps/loudness.py            # figures/runs/loudness.csv, .json
     python figures/sweeps/loudness.py --quick    # figures/runs/loudness.quick.csv, .json
@@ -12,6 +13,7 @@ louder than another at any time. All else is the plain setting of remedies.toml.
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import torch
@@ -29,11 +31,18 @@ COSTS = {
     "maximum likelihood": LOSSES["maximum likelihood"].generator,
     "reverse KL": LOSSES["wasserstein"].generator,  # −E a; at D* the logit a is log p − log q
 }
-SETTINGS = {"steps": 2_000, "runs": 64, "batch": 64, "rate": 1e-3, "width": 16, "std": 0.05}
-QUICK = SETTINGS | {"steps": 300, "runs": 16}
+SETTINGS: dict[str, Any] = {
+    "steps": [2_000, 4_000, 8_000],  # at which G is looked at
+    "runs": 64,
+    "batch": 64,
+    "rate": 1e-3,
+    "width": 16,
+    "std": 0.05,
+}
+QUICK = SETTINGS | {"steps": [200, 300], "runs": 16}
 
 
-def train(cost: str, equal: bool, settings: dict[str, float]) -> tuple[Tensor, Tensor]:
+def train(cost: str, equal: bool, settings: dict[str, Any]) -> tuple[dict[int, Tensor], Tensor]:
     """Train an ensemble by hand.
 
     Args:
@@ -42,14 +51,15 @@ def train(cost: str, equal: bool, settings: dict[str, float]) -> tuple[Tensor, T
         settings: as :data:`SETTINGS`.
 
     Returns:
-        2,500 samples of each run; and the norms of G's gradients, shape ``(steps, runs)``.
+        2,500 samples of each run at each look, by its step; and the norms of G's gradients, shape
+        ``(steps, runs)``.
     """
     torch.manual_seed(0)
     random = torch.Generator().manual_seed(0)
-    runs, batch = int(settings["runs"]), int(settings["batch"])
-    player = partial(mlp, width=int(settings["width"]), activation="relu")
+    looks, runs, batch = settings["steps"], settings["runs"], settings["batch"]
+    player = partial(mlp, width=settings["width"], activation="relu")
     G, D = Ensemble(lambda: player(2, 2), runs), Ensemble(lambda: player(2, 1), runs)
-    data, prior, norms = ring(std=settings["std"]), normal(2), []
+    data, prior, norms, samples = ring(std=settings["std"]), normal(2), [], {}
     of_G, of_D = (
         torch.optim.Adam(m.parameters(), lr=settings["rate"], betas=(0.5, 0.999), fused=True)
         for m in (G, D)
@@ -58,7 +68,7 @@ def train(cost: str, equal: bool, settings: dict[str, float]) -> tuple[Tensor, T
     def logits(x: Tensor) -> Tensor:
         return D(x).squeeze(-1)
 
-    for _ in range(int(settings["steps"])):
+    for step in range(1, max(looks) + 1):
         real, z = (s.sample((runs, batch), random) for s in (data, prior))
         of_D.zero_grad()
         cross_entropy(logits(real), logits(G(z).detach())).sum().backward()
@@ -73,34 +83,38 @@ def train(cost: str, equal: bool, settings: dict[str, float]) -> tuple[Tensor, T
             for p in G.parameters():
                 p.grad /= norm.clamp(min=1e-30).view(-1, *[1] * (p.dim() - 1))
         of_G.step()
-    with torch.no_grad():
-        return G(prior.sample((runs, 2_500), random)), torch.stack(norms)
+        if step in looks:
+            aside = random.clone_state()  # a look changes nothing of what follows
+            with torch.no_grad():
+                samples[step] = G(prior.sample((runs, 2_500), aside))
+    return samples, torch.stack(norms)
 
 
-def measure(settings: dict[str, float]) -> pd.DataFrame:
-    """Train every cost, as it is and equalised; a row for each run."""
+def measure(settings: dict[str, Any]) -> pd.DataFrame:
+    """Train every cost, as it is and equalised; a row for each run at each look."""
     target, frames = ring(std=settings["std"]), []
     for norm in ("own", "equal"):
         for cost in COSTS:
-            samples, norms = train(cost, norm == "equal", settings)
-            found = mode_coverage(samples, target.centers, settings["std"])
-            early, late = norms[100:200].mean(dim=0), norms[-100:].mean(dim=0)
-            frames.append(
-                pd.DataFrame(
-                    {
-                        "cell": len(frames),
-                        "norm": norm,
-                        "cost": cost,
-                        "run": range(len(samples)),
-                        "modes": found.modes.tolist(),
-                        "high_quality": found.high_quality.numpy().round(6),
-                        "reverse_kl": found.reverse_kl.numpy().round(6),
-                        "diverged": (~samples.isfinite().all(dim=(1, 2))).tolist(),
-                        "early_norm": early.numpy().round(6),
-                        "late_norm": late.numpy().round(6),
-                    }
-                )
-            )
+            looks, norms = train(cost, norm == "equal", settings)
+            for step, samples in looks.items():
+                found = mode_coverage(samples, target.centers, settings["std"])
+                before = norms[:step]
+                early, late = before[100:200].mean(dim=0), before[-100:].mean(dim=0)
+                rows = {
+                    "cell": len(frames),
+                    "norm": norm,
+                    "cost": cost,
+                    "step": step,
+                    "run": range(len(samples)),
+                    "modes": found.modes.tolist(),
+                    "high_quality": found.high_quality.numpy().round(6),
+                    "reverse_kl": found.reverse_kl.numpy().round(6),
+                    "diverged": (~samples.isfinite().all(dim=(1, 2))).tolist(),
+                    "early_norm": early.numpy().round(6),
+                    "late_norm": late.numpy().round(6),
+                }
+                frames.append(pd.DataFrame(rows))
+            print(norm, cost, flush=True)
     return pd.concat(frames, ignore_index=True)
 
 
