@@ -230,6 +230,17 @@ def test_the_recorded_games_come_out_again() -> None:
                 assert a.low <= b.high and b.low <= a.high, (name, measured)
 
 
+@pytest.mark.slow
+def test_the_games_with_the_bug_come_out_again() -> None:
+    frame, record = made_again("forgotten_detach")
+    for (name, now), (_, then) in zip(
+        frame.groupby(["name", "step"]), record.groupby(["name", "step"]), strict=True
+    ):
+        for measured in ("high_quality", "fake"):
+            a, b = (mean_interval(rows[measured], 0.9999) for rows in (now, then))
+            assert a.low <= b.high and b.low <= a.high, (name, measured)
+
+
 def test_the_recorded_games_are_those_of_the_chapter() -> None:
     """As many seeds of each game, and each look that the chapter quotes."""
     record = pd.read_csv(RUNS / "first_game.csv")

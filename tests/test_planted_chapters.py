@@ -212,8 +212,8 @@ CHAPTERS = {
                 "samples = classic.sample(100_000)[1, :, 0]",
             ),
             "the head start in both games": (
-                'for how in ("far ahead", "even")\n)',
-                'for how in ("far ahead", "far ahead")\n)',
+                'of_seeds("high_quality", "even", cost, t) for cost',
+                'of_seeds("high_quality", "far ahead", cost, t) for cost',
             ),
             "nearest to nothing": (
                 "halves[0][nearest].reshape",
