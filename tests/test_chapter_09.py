@@ -111,7 +111,7 @@ WRONG = [
 test_right_answers, test_wrong_answers, test_stubs = exercise_tests(RIGHT, WRONG)
 
 PARTS = [("pictures", part) for part in ("digits", "few", "stacked", "glyphs")]
-PARTS += [("hacks", part) for part in ("tricks", "one", "latent", "packed")]
+PARTS += [("hacks", part) for part in ("tricks", "one", "latent", "packed", "late")]
 
 
 @pytest.mark.slow

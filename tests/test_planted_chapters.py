@@ -817,8 +817,24 @@ CHAPTERS = {
             ),
             "a plane that is not brought to one length": ("return 8 * z / z.norm()", "return z"),
             "packs and single stacks exchanged": (
-                'for variant in ("packing 4", "published"))',
-                'for variant in ("published", "packing 4"))',
+                'for variant in (f"packing {packs}", other))',
+                'for variant in (other, f"packing {packs}"))',
+            ),
+            "late: the distances of the averages": (
+                'far_at = over_time("now")',
+                'far_at = over_time("averaged")',
+            ),
+            "late: a break is a fall": (
+                "(far.loc[end] > 2 * far.min())",
+                "(far.loc[end] < 2 * far.min())",
+            ),
+            "late: D plays on": (
+                "stopped = LATE[-1] + late_note",
+                "stopped = LATE[-1] + 0 * late_note",
+            ),
+            "late: precision for recall": (
+                'for name in ("precision", "recall")\n)',
+                'for name in ("recall", "precision")\n)',
             ),
             "arithmetic: half of the step": (
                 "def arrived(who, way, scale=2.0)",

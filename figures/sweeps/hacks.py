@@ -5,7 +5,8 @@ Each part has a table of its own:
 - ``tricks``: the well-known hacks, each added to a bare training and taken from one that has them
   all; perceptrons on 500 digits of 8 × 8, at two learning rates;
 - ``one``: perceptrons whose pictures all become one digit, and what prevents it;
-- ``packed``: a DCGAN on stacked digits, whose D sees one stack, or four at once;
+- ``packed``: a DCGAN on stacked digits, whose D sees one stack, or two or four at once;
+- ``late``: a small DCGAN on digits, long after it has become good, and what breaks it;
 - ``latent``: arithmetic with z, of trained generators and of one that has learnt nothing.
 
     python figures/sweeps/hacks.py one            # figures/runs/hacks_one.csv, .json
@@ -33,7 +34,13 @@ from gan_course.convolutional import dcgan
 from gan_course.distributions import Empirical, normal, uniform
 from gan_course.images import Stacked, digits, stacked_label
 from gan_course.losses import Loss, cross_entropy, non_saturating_generator
-from gan_course.metrics import Classifier, label_coverage, picture_quality, train_classifier
+from gan_course.metrics import (
+    Classifier,
+    label_coverage,
+    mean_interval,
+    picture_quality,
+    train_classifier,
+)
 from gan_course.networks import Ensemble, mlp
 from gan_course.training import Linear, Settings, Trainer
 
@@ -242,6 +249,7 @@ def bare_players(width: int, packed: int = 1) -> tuple[Build, Build]:
 #: A DCGAN as published but for its size and its rates, and what is changed.
 PACKED: dict[str, Table] = {
     "published": {},
+    "packing 2": {"packing": 2},
     "packing 4": {"packing": 4},
 }
 
@@ -315,6 +323,68 @@ def stacking(
 def settings_dcgan(channels: int, width: int, batch_norm: str) -> tuple[nn.Module, nn.Module]:
     """The DCGAN pair for stacks of 8 × 8."""
     return dcgan(8, channels, latent=LATENT, width=width, batch_norm=batch_norm)
+
+
+# -- a DCGAN that breaks late -------------------------------------------------------------
+
+
+def of_late(settings: Table) -> Iterator[Row]:
+    """A DCGAN at each of the rates, long after it has become good; at last D is held still.
+
+    The distance is a mean over sheets of one generator, with half of its 95 % interval: what the
+    measure itself does not know. Losses and gradients are means since the moment before.
+    """
+    (known, names), (train, _), (unseen, _), (fresh, _) = split()
+    judge = train_classifier(known, names, held_out=47)
+    real = picture_quality(fresh[None], unseen, judge)
+    kept = {name: getattr(real, name) for name in ("frechet", "precision", "recall")}
+    yield from rows_of({"step": -1, "weights": "real"}, **kept)
+    torch.manual_seed(settings["seed"])
+    runs = [{"rate": rate, "run": run} for rate in settings["rates"] for run in settings["seeds"]]
+    rates = [run["rate"] for run in runs]
+    build = convolutions(8, settings["width"])
+    G, D = (Ensemble(player, len(runs)) for player in build)
+    chosen = Settings(discriminator_rate=rates, generator_rate=rates, **settings["recipe"])
+    trainer = Trainer(
+        *(G, D, Empirical(train), normal(LATENT), chosen), seed=settings["seed"], device="cpu"
+    )
+    for step in [*settings["steps"], settings["steps"][-1] + settings["held"]]:
+        if step > settings["steps"][-1]:
+            trainer.set(discriminator_rate=0.0)
+        history = trainer.train(step - trainer.steps, progress=False)
+        each = {
+            weights: [
+                trainer.sample(settings["samples"], seed=seed, averaged=weights == "averaged")
+                for seed in range(settings["sheets"])
+            ]
+            for weights in ("now", "averaged")
+        }
+        of_game = {
+            name: history[name].mean(dim=0)
+            for name in ("discriminator_loss", "discriminator_gradient", "generator_gradient")
+        }
+        yield from late_rows({"step": step}, runs, each, judge, **of_game)
+        say(f"late, step {step}")
+
+
+def late_rows(
+    labels: Row, runs: list[Row], each: dict[str, list[Tensor]], judge: Classifier, **more: Tensor
+) -> Iterator[Row]:
+    """A row for each run and kind of weights."""
+    _, _, (unseen, _), _ = split()
+    for weights, sheets in each.items():
+        found = [picture_quality(sheet, unseen, judge) for sheet in sheets]
+        far = mean_interval(torch.stack([quality.frechet for quality in found], dim=-1))
+        rows = rows_of(
+            labels | {"weights": weights},
+            frechet=torch.as_tensor(far.estimate),
+            half=torch.as_tensor(far.half),
+            precision=torch.stack([quality.precision for quality in found]).mean(dim=0),
+            recall=torch.stack([quality.recall for quality in found]).mean(dim=0),
+            **more,
+        )
+        for row, run in zip(rows, runs, strict=True):
+            yield row | run
 
 
 # -- arithmetic with z --------------------------------------------------------------------
@@ -422,6 +492,7 @@ PARTS: dict[str, Callable[[Table], Iterator[Row]]] = {
     "tricks": of_tricks,
     "one": of_one,
     "packed": of_packed,
+    "late": of_late,
     "latent": of_latent,
 }
 
@@ -459,6 +530,17 @@ SETTINGS: dict[str, Table] = {
         "seed": 0,
         "recipe": DIGITS_RECIPE,
     },
+    "late": {
+        "seeds": list(range(8)),
+        "rates": [5e-4, 2e-3],
+        "steps": [250, 500, 1_000, 1_500, 2_000, 3_000, 4_000, 5_000],
+        "held": 250,
+        "samples": 500,
+        "sheets": 4,
+        "width": 16,
+        "seed": 0,
+        "recipe": {"batch": 64, "betas": (0.5, 0.999), "averaging": 0.995},
+    },
     "latent": {
         "runs": 8,
         "steps": [800],
@@ -474,6 +556,8 @@ QUICK: dict[str, Table] = {
     "tricks": SETTINGS["tricks"] | {"runs": 3, "steps": [10], "samples": 200},
     "one": SETTINGS["one"] | {"runs": 4, "steps": [60], "samples": 200},
     "packed": SETTINGS["packed"] | {"runs": 3, "steps": [60], "samples": 500},
+    "late": SETTINGS["late"]
+    | {"seeds": [0, 1], "steps": [30, 60], "held": 30, "samples": 200, "sheets": 2},
     "latent": SETTINGS["latent"] | {"runs": 3, "steps": [30], "samples": 3_000, "scales": [2.0]},
 }
 
