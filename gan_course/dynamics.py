@@ -32,6 +32,8 @@ from gan_course.training.state import takes_labels
 Field = Callable[[Tensor], Tensor]
 Slope = Callable[[Tensor], Tensor]
 
+#: Rows of a real GAN's Jacobian that are differentiated at once.
+_ROWS = 64
 _ONLY_G = (1.0, 0.0)
 _ONLY_D = (0.0, 1.0)
 
@@ -370,13 +372,20 @@ def jacobian_spectrum(trainer: Trainer, batch: int = 512, seed: int = 0) -> Tens
     down += torch.autograd.grad(loss_of_D.sum(), of_D, create_graph=True)
     velocity = -torch.cat([part.reshape(trainer.runs, -1) for part in down], dim=1)
 
-    rows = []
-    for entry in velocity.T:
-        row = torch.autograd.grad(
-            entry.sum(), [*of_G, *of_D], retain_graph=True, materialize_grads=True
+    rows, one_hot = [], torch.eye(velocity.shape[1], dtype=torch.float64).to(velocity)
+    for first in range(0, len(one_hot), _ROWS):
+        entries = one_hot[first : first + _ROWS]
+        parts = torch.autograd.grad(
+            velocity,
+            [*of_G, *of_D],
+            entries.unsqueeze(1).expand(-1, trainer.runs, -1),
+            retain_graph=True,
+            is_grads_batched=True,
+            materialize_grads=True,
         )
-        rows.append(torch.cat([part.reshape(trainer.runs, -1) for part in row], dim=1))
-    return _finite_eigenvalues("trainer", torch.stack(rows, dim=1))
+        shape = len(entries), trainer.runs, -1
+        rows.append(torch.cat([part.reshape(shape) for part in parts], dim=2))
+    return _finite_eigenvalues("trainer", torch.cat(rows).transpose(0, 1))
 
 
 def _finite_eigenvalues(name: str, matrices: Tensor) -> Tensor:

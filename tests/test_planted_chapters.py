@@ -495,8 +495,20 @@ CHAPTERS = {
                 "lone = found.gather(1, found.imag.argmax(",
             ),
             "a wide D for nothing": (
-                "moments[moments * dearer[one] <= moments[-1]] * dearer[one]",
-                "moments[moments * dearer[one] <= moments[-1]]",
+                "moments[moments * factor <= moments[-1]] * factor",
+                "moments[moments * factor <= moments[-1]]",
+            ),
+            "intervals half as long": (
+                'found.estimate, found.half, fmt="o"',
+                'found.estimate, found.half / 2, fmt="o"',
+            ),
+            "moments in reverse order": (
+                '[f"{m:,}" for m in MOMENTS[1:]], rotation',
+                '[f"{m:,}" for m in MOMENTS[:0:-1]], rotation',
+            ),
+            "one bell lost": (
+                "p_g * left_half, p_g * ~left_half",
+                "0 * p_g, p_g * ~left_half",
             ),
             "G's loss is D's": (
                 "smooth[player].mean(dim=1), style",
