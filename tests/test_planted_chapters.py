@@ -215,6 +215,45 @@ CHAPTERS = {
                 'of_seeds("high_quality", "even", cost, t) for cost',
                 'of_seeds("high_quality", "far ahead", cost, t) for cost',
             ),
+            "D* as the share of the generated": (
+                "D_star = p_data / (p_data + alone[0][0])",
+                "D_star = alone[0][0] / (p_data + alone[0][0])",
+            ),
+            "D* of another run": (
+                "D_star = p_data / (p_data + alone[0][0])",
+                "D_star = p_data / (p_data + alone[0][7])",
+            ),
+            "fewer steps of D than the title's": (
+                "for _ in range(800):\n    classic.discriminator_step()",
+                "for _ in range(200):\n    classic.discriminator_step()",
+            ),
+            "fewer steps of G than the title's": (
+                "for _ in range(8):\n    classic.generator_step()",
+                "for _ in range(5):\n    classic.generator_step()",
+            ),
+            "a plane of noise under the line's name": (
+                '"normal, 1 dimension": once(normal(1))',
+                '"normal, 1 dimension": once(normal(2))',
+            ),
+            "eight dimensions under the name of two": (
+                '"normal, 2": once(normal(2))}',
+                '"normal, 2": once(normal(8))}',
+            ),
+            "priors at different steps": (
+                "trainer.train(700)",
+                "trainer.train(700 if prior.event_shape[0] == 2 else 140)",
+            ),
+            "a painter of the other half": ("Empirical(halves[0])", "Empirical(halves[1])"),
+            "the mean one": ("images[labels == 0].flatten", "images[labels == 1].flatten"),
+            "steps beyond the title's": (
+                "    trainer.train(until - trainer.steps)\n    taken.append",
+                "    trainer.train(until)\n    taken.append",
+            ),
+            "more than a little": ("trainer.train(a_little)", "trainer.train(2 * a_little)"),
+            "more steps than at the axis": (
+                "        trainer.train(until - trainer.steps)\n        taken.append",
+                "        trainer.train(until)\n        taken.append",
+            ),
             "nearest to nothing": (
                 "halves[0][nearest].reshape",
                 "halves[0][nearest + 1].reshape",
@@ -302,6 +341,61 @@ CHAPTERS = {
             "crosses beside their curve": (
                 "v = torch.sin(2 * z) + epsilon",
                 "v = torch.cos(2 * z) + epsilon",
+            ),
+            "strands that learn the other class": (
+                "a = broken(9)(x) @ learn(p, q, n, broken(9), runs=16).T",
+                "a = broken(9)(x) @ learn(q, p, n, broken(9), runs=16).T",
+            ),
+            "three times the samples of the title": (
+                "a = broken(9)(x) @ learn(p, q, n, broken(9), runs=16).T",
+                "a = broken(9)(x) @ learn(p, q, 3 * n, broken(9), runs=16).T",
+            ),
+            "the rule's line too high": (
+                "ax.loglog(pieces[2:], rule[2:],",
+                "ax.loglog(pieces[2:], 5 * rule[2:],",
+            ),
+            "floors under each other's name": (
+                "left.axhline(floor[rate],",
+                "left.axhline(floor[{0.5: 0.05, 0.05: 0.5}[rate]],",
+            ),
+            "the rate drops elsewhere": ("right.axvline(400,", "right.axvline(200,"),
+            "half of 2 log 2": ("axes[3].axhline(2 * math.log(2),", "axes[3].axhline(math.log(2),"),
+            "a thicker curve in the shade": (
+                "lambda x, e=epsilon: logit_star(x, e).sigmoid()",
+                "lambda x, e=epsilon: logit_star(x, max(e, 0.1)).sigmoid()",
+            ),
+            "thicker crosses": (
+                "v = torch.sin(2 * z) + epsilon *",
+                "v = torch.sin(2 * z) + max(epsilon, 0.08) *",
+            ),
+            "the left sixteen on the right": (
+                "ax.plot(x, sixteen[beta].T, color",
+                "ax.plot(x, torch.cat([sixteen[beta][:1], sixteen[0.0][1:]]).T, color",
+            ),
+            "fourteen of the exchanged laws": (
+                "left.plot(u, beliefs[:16].T, color",
+                "left.plot(u, torch.cat([beliefs[:1], beliefs[16:30], beliefs[15:16]]).T, color",
+            ),
+            "fewer steps than the title's": ("train_apart(300)\n", "train_apart(250)\n"),
+            "fifteen strangers mirrored": (
+                "ax.plot(x, curves.T, color=STRAND",
+                "ax.plot(x, torch.cat([curves[:1], curves[1:].flip(1)]).T, color=STRAND",
+            ),
+            "fifteen others beside D*": (
+                "left.plot(x, strands.sigmoid().T, color",
+                "left.plot(x, torch.cat([strands[:1], -strands[1:]]).sigmoid().T, color",
+            ),
+            "the average of the last weights' rate": (
+                "eta = torch.tensor([rate(t) for rate in rates])",
+                "eta = torch.tensor([rate(1) for rate in rates])",
+            ),
+            "the other cost at the thin curve": (
+                "(share * F.logsigmoid(-a)).sum(), weights",
+                "(share * -F.logsigmoid(a)).sum(), weights",
+            ),
+            "the steps of the strangers": (
+                "for _ in range(300):\n    trainer.discriminator_step()",
+                "for _ in range(250):\n    trainer.discriminator_step()",
             ),
             "the widget's excess of the data": (
                 "lost = (density(wide) + density(narrow)) * kl(best, a)",
