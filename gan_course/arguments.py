@@ -143,6 +143,16 @@ def mapping(name: str, value: object) -> Mapping[Any, Any]:
     return value
 
 
+def words_of(text: str) -> list[str]:
+    """A text's words; capital letters, commas, a full stop at the end do not matter.
+
+    Example:
+        >>> words_of(" A large, red circle. ")
+        ['a', 'large', 'red', 'circle']
+    """
+    return text.lower().replace(",", " ").strip().removesuffix(".").split()
+
+
 def file(name: str, value: object) -> Path:
     """Where a file is, or will be.
 

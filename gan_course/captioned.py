@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_course.arguments import floats, shown, whole
+from gan_course.arguments import floats, shown, whole, words_of
 from gan_course.losses import cross_entropy
 from gan_course.networks import mlp
 
@@ -24,7 +24,7 @@ def bag_of_words(texts: Sequence[str], words: Sequence[str]) -> Tensor:
     """How often each word occurs in each text; in which order is forgotten.
 
     Args:
-        texts: captions. Capital letters, commas and a full stop do not matter.
+        texts: captions. Capital letters, commas and a full stop at the end do not matter.
         words: the vocabulary, different words in small letters.
 
     Returns:
@@ -47,11 +47,11 @@ def bag_of_words(texts: Sequence[str], words: Sequence[str]) -> Tensor:
         raise ValueError(f"words = {shown(words)}: must be different words, at least one")
     counts = torch.zeros(len(texts), len(words))
     for row, text in zip(counts, texts, strict=True):
-        found = text.lower().replace(",", " ").strip().removesuffix(".").split()
+        found = words_of(text)
         unknown = [word for word in found if word not in place]
         if unknown or not found:
-            what = shown(unknown[0]) if unknown else "an empty text"
-            raise ValueError(f"texts: {what} is no word of the vocabulary: {', '.join(words)}")
+            wrong = f"{shown(unknown[0])} is no word" if unknown else "an empty text has no word"
+            raise ValueError(f"texts: {wrong} of the vocabulary: {', '.join(words)}")
         for word in found:
             row[place[word]] += 1
     return counts

@@ -105,7 +105,8 @@ def explore(
         ``sketch`` is the :class:`Sketch`, from which the static book's pictures are drawn.
 
     Raises:
-        ValueError: a slider's start lies outside its ends, or its step is not positive.
+        ValueError: a slider's start lies outside its ends, or its step is not positive; or words
+            are suggested twice.
     """
     size, picture = _empty(draw, size, alt)
     widgets = {name: _widget(name, control) for name, control in controls.items()}
@@ -244,6 +245,8 @@ def _widget(name: str, control: Control) -> Any:
         if not words or not all(isinstance(word, str) for word in control):
             raise ValueError(f"{name} = {shown(control)}: must be (low, high, start) or words")
         if isinstance(control, Suggested):
+            if twice := [word for word in control if control.count(word) > 1]:
+                raise ValueError(f"{name}: {shown(twice[0])} occurs twice: must be different words")
             # Drawn when the reader has finished, not at each letter.
             typed = {"continuous_update": False, "layout": Layout(width="100%")}
             return Combobox(control[0], options=list(control), description=label, **typed)

@@ -13,7 +13,7 @@ from gan_course.captioned import (
     bag_of_words,
     matching_aware,
 )
-from gan_course.images import captions, shapes
+from gan_course.images import captions, read_captions, shapes
 from gan_course.networks import Ensemble
 
 WORDS = ["a", "blue", "circle", "red", "square"]
@@ -27,6 +27,21 @@ def rows(bag: Tensor) -> Tensor:
 def test_words_are_counted():
     found = bag_of_words(["A red, red circle.", "square"], WORDS)
     assert found.tolist() == [[1, 0, 1, 2, 0], [0, 0, 0, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "A LARGE RED CIRCLE AT THE CENTRE",
+        " a large  red circle at\nthe centre. ",
+        "a large, red circle at the centre",
+    ],
+)
+def test_both_readers_take_a_caption_as_people_type_it(typed: str):
+    text = "a large red circle at the centre"
+    vocabulary = sorted(set(text.split()))
+    assert torch.equal(bag_of_words([typed], vocabulary), bag_of_words([text], vocabulary))
+    assert read_captions([typed]) == read_captions([text])
 
 
 def test_order_is_forgotten():
@@ -44,7 +59,7 @@ def test_each_scene_has_a_bag_of_its_own():
     ("texts", "words", "message"),
     [
         (["a pink circle"], WORDS, r"texts: 'pink' is no word of the vocabulary: a, blue, circle"),
-        ([""], WORDS, "texts: an empty text"),
+        ([""], WORDS, "texts: an empty text has no word of the vocabulary: a, blue"),
         (["a", " . "], WORDS, "texts: an empty text"),
         ("a red circle", WORDS, "texts = 'a red circle': must be a sequence"),
         ([3], WORDS, "texts = .*must be a sequence"),

@@ -54,6 +54,8 @@ def test_words_that_are_suggested_may_be_others() -> None:
     assert [values["caption"] for values in seen] == ["a circle", "two"]
     with pytest.raises(ValueError, match="caption"):
         explore(draw, caption=Suggested())
+    with pytest.raises(ValueError, match="caption: 'a circle' occurs twice"):
+        explore(draw, caption=Suggested(["a circle", "a cross", "a circle"]))
 
 
 def test_the_picture_has_words_and_no_tooltip() -> None:

@@ -229,6 +229,8 @@ def test_captions_are_read_back() -> None:
         assert one.tolist() == other.tolist()
     with pytest.raises(ValueError, match=r"'a tiny red circle at the top left' is no caption"):
         images.read_captions(["a tiny red circle at the top left"])
+    with pytest.raises(ValueError, match="is no caption"):
+        images.read_captions(["circle red large a at the centre"])
     with pytest.raises(ValueError, match="factors"):
         images.captions(SceneFactors(*(torch.tensor([9]) for _ in range(4))))
 

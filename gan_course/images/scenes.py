@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from gan_course.arguments import one_of, shown, whole
+from gan_course.arguments import one_of, shown, whole, words_of
 
 
 class SceneFactors(NamedTuple):
@@ -121,6 +121,8 @@ def captions(factors: SceneFactors) -> list[str]:
 def read_captions(texts: Sequence[str]) -> SceneFactors:
     """The factors that captions speak of: :func:`captions`, backwards.
 
+    Capital letters, commas, spaces and a full stop at the end do not matter.
+
     Raises:
         ValueError: a text is no caption; the message shows it and the grammar.
     """
@@ -130,7 +132,7 @@ def read_captions(texts: Sequence[str]) -> SceneFactors:
     if isinstance(texts, str) or not isinstance(texts, Sequence):
         raise ValueError(f"texts = {shown(texts)}: must be a sequence of captions")
     for text in texts:
-        match = re.fullmatch(grammar, text) if isinstance(text, str) else None
+        match = re.fullmatch(grammar, " ".join(words_of(text))) if isinstance(text, str) else None
         if match is None:
             raise ValueError(f"texts: {shown(text)} is no caption: must be {grammar}")
         found = zip(SCENE_FACTORS.values(), match.groups(), strict=True)
