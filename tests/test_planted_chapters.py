@@ -1040,8 +1040,28 @@ CHAPTERS = {
                 '{"train": "held out", "held out": "train"}[key[0]], key[1]): ',
             ),
             "the gap turned round": (
-                'shape_of["train", "matching-aware"] - shape_of["held out", "matching-aware"]',
-                'shape_of["held out", "matching-aware"] - shape_of["train", "matching-aware"]',
+                '("train", "matching-aware"), ("held out", "matching-aware"))',
+                '("held out", "matching-aware"), ("train", "matching-aware"))',
+            ),
+            "near and random wrong captions, exchanged": (
+                'for row in ("matching-aware", "random wrong captions")\n)\nunaware',
+                'for row in ("random wrong captions", "matching-aware")\n)\nunaware',
+            ),
+            "the forger for the real ones": (
+                'for row in ("real", "mean of 25 real")',
+                'for row in ("mean of 25 real", "real")',
+            ),
+            "the shapes as often as they occur": (
+                'obeyed["shape"] = obeyed[list',
+                'obeyed["size"] = obeyed[list',
+            ),
+            "what the judge reads of the real ones": (
+                "Counter(shapes_read(drawn_for(caption))).most_common",
+                "Counter([caption.split()[3]] * 8).most_common",
+            ),
+            "wrong captions of a G that no longer hears": (
+                "stored[name]).float() for name",
+                "stored[name]).float() * (name != 'embed.vectors') for name",
             ),
             "pairs turned": ("(one[maps] / n).transpose(1, 2)", "one[maps] / n"),
             "what comes back is counted": ("(returns != torch", "(returns == torch"),

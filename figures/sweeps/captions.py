@@ -7,14 +7,17 @@ eight seeds of each row, trained as one ensemble. A seed begins with the same we
 and sees the same scenes in the same order:
 
 - "matching-aware": D also sees real pictures with wrong captions, and is to say no. A wrong caption
-  is one word away from the right one, and belongs to a scene of the training;
-- "no wrong captions": it sees real pairs and generated ones alone;
+  is one attribute away from the right one, and belongs to a scene of the training;
+- "random wrong captions": they are drawn from all other scenes of the training, as Reed's are;
+- "no wrong captions": it sees real pairs and generated ones alone, which then weigh 1 for ½;
 - "dropped in D", "dropped in G": that player is shown an empty caption (D without wrong captions,
   which it could not tell from right ones);
 - "shuffled": the real pictures' captions are drawn at random.
 
 The judge names the silhouette, out of 6,000 real ones, that is nearest, and the colour that is
-nearest; the row "real" says how often it is right about real pictures that it does not know.
+nearest; the row "real" says how often it is right about real pictures that it does not know. The
+row "mean of 25 real" is a forger: the pixel mean of each scene, ten times. *nearest* is the
+distance to the nearest of 25 real pictures of the scene.
 
     python figures/sweeps/captions.py            # figures/runs/captions.csv, .json, .npz
     python figures/sweeps/captions.py --quick    # figures/runs/captions.quick.csv, .json
@@ -44,16 +47,19 @@ SETTINGS = {
     **{"steps": 3_200, "runs": 8, "batch": 32, "rate": 3e-3, "width": 96, "z": 8, "text": 32},
     **{"noise": 15, "R1": 0.01, "averaging": 0.995, "size": 16, "copies": 10, "seed": 0},
 }
-QUICK = SETTINGS | {"steps": 60, "runs": 2}
+QUICK = SETTINGS | {"steps": 400, "runs": 2}
 #: Rows: the weight of the wrong captions, and who sees the captions as they are.
 ROWS = {
     "matching-aware": (0.5, "both"),
+    "random wrong captions": (0.5, "both"),  # Reed's way
     "no wrong captions": (0.0, "both"),
     "dropped in D": (0.0, "G"),
     "dropped in G": (0.5, "D"),
     "shuffled": (0.5, "both"),  # drawn without a look at the picture
 }
 COLOURS = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0.1, 0.3, 1], [1, 1, 0], [0.7, 0, 1], [1, 1, 1]])
+#: Rows whose wrong captions are drawn from all other scenes.
+RANDOM = ("random wrong captions",)
 #: The vocabulary: all words of all captions.
 WORDS = sorted({word for text in captions(shapes("all", copies=1)[1]) for word in text.split()})
 #: The first generator's weights, kept by ``measure``.
@@ -97,10 +103,28 @@ def quality(x: Tensor, asked: SceneFactors, judge: Judge, copies: int) -> dict[s
     row["all four"] = float(right.prod(dim=0).mean())
     row["moves"] = float(middle(x).unflatten(0, (-1, copies)).var(dim=1).mean())
     row["spread"] = float(x.unflatten(0, (-1, copies)).var(dim=1).sum(dim=(1, 2, 3)).mean())
+    for part, name in ((asked.shape, "shape"), (asked.size, "size")):
+        row |= {
+            f"{value}": float(right[2, part == k].mean())
+            for k, value in enumerate(SCENE_FACTORS[name])
+        }
     return {name: round(value, 5) for name, value in row.items()}
 
 
-def one_word_away(factors: SceneFactors, copies: int) -> tuple[Tensor, Tensor]:
+def to_nearest(x: Tensor, known: Tensor, scenes: int) -> float:
+    """The mean distance to the nearest real picture of the same scene."""
+    x, known = (pictures.flatten(1).unflatten(0, (scenes, -1)) for pictures in (x, known))
+    return round(float(torch.cdist(x, known).amin(dim=2).mean()), 5)
+
+
+def loss_for_d(real: Tensor, wrong: Tensor, made: Tensor, share: float) -> Tensor:
+    """The loss of each run, ``(runs,)``, where the wrong captions weigh ``share`` of the noes."""
+    loss = F.softplus(-real).mean(dim=1)
+    loss = loss + share * F.softplus(wrong).mean(dim=1)
+    return loss + (1 - share) * F.softplus(made).mean(dim=1)
+
+
+def one_attribute_away(factors: SceneFactors, copies: int) -> tuple[Tensor, Tensor]:
     """The scenes that differ from each in one attribute.
 
     Returns:
@@ -110,6 +134,14 @@ def one_word_away(factors: SceneFactors, copies: int) -> tuple[Tensor, Tensor]:
     near = (scenes[:, None] != scenes).sum(dim=2) == 1
     rows = [row.nonzero().flatten() for row in near]
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), near.sum(dim=1)
+
+
+def wrong_scene(scene: Tensor, share: Tensor, near: Tensor, count: Tensor | None) -> Tensor:
+    """Another scene for each: share in [0, 1) of the way through those near, or through all."""
+    if count is None:
+        others = len(near) - 1
+        return (scene + 1 + (share * others).long()) % len(near)
+    return near[scene, (share * count[scene]).long()]
 
 
 def trained(settings: dict[str, Any], row: str) -> Ensemble:
@@ -130,7 +162,7 @@ def trained(settings: dict[str, Any], row: str) -> Ensemble:
     average = [weight.detach().clone() for weight in G.parameters()]
     wrong_share, who = ROWS[row]
     to_G, to_D = (bags * (who in ("both", player)) for player in "GD")
-    near, count = one_word_away(factors, copies)
+    near, count = one_attribute_away(factors, copies)
 
     def draw() -> Tensor:
         return torch.randint(len(x), (runs, batch), generator=random)
@@ -140,16 +172,14 @@ def trained(settings: dict[str, Any], row: str) -> Ensemble:
         share = torch.rand(runs, batch, generator=random)
         caption = other if row == "shuffled" else at
         scene = caption // copies
-        wrong = copies * near[scene, (share * count[scene]).long()]
+        wrong = copies * wrong_scene(scene, share, near, None if row in RANDOM else count)
         fake = G(
             settings["noise"] * torch.randn(runs, batch, latent, generator=random), to_G[asked]
         )
         pictures = torch.cat([x[at], x[at], fake.detach()], dim=1)
         told = torch.cat([to_D[caption], to_D[wrong], to_D[asked]], dim=1)
         real, mismatched, made = D(pictures, told).squeeze(-1).split(batch, dim=1)
-        loss = F.softplus(-real).mean(dim=1)
-        loss = loss + wrong_share * F.softplus(mismatched).mean(dim=1)
-        loss = loss + (1 - wrong_share) * F.softplus(made).mean(dim=1)
+        loss = loss_for_d(real, mismatched, made, wrong_share)
         if step % 4 == 0:
             slope = PENALTIES["R1"](lambda p, t=to_D[caption]: D(p, t).squeeze(-1), x[at], x[at])
             loss = loss + 4 * settings["R1"] * slope
@@ -173,24 +203,34 @@ def trained(settings: dict[str, Any], row: str) -> Ensemble:
 def of_row(settings: dict[str, Any], row: str) -> Iterator[dict[str, Any]]:
     """Train a row; what each run makes of each split."""
     size, copies, judge = int(settings["size"]), int(settings["copies"]), Judge(settings["size"])
-    G = None if row == "real" else trained(settings, row)
+    G = trained(settings, row) if row in ROWS else None
     if row == "matching-aware":
         KEPT.update({k: w.numpy().astype("f2") for k, w in G.member(0).state_dict().items()})
     random = Generator().manual_seed(1)
     for split in ("train", "held out"):
         for run in range(int(settings["runs"])):
             x, factors = shapes(split, copies=copies, size=size, seed=3 + run)
+            scenes = len(x) // copies
+            known = shapes(split, copies=25, size=size, seed=2)[0]
+            if row == "mean of 25 real":
+                x = shapes(split, copies=25, size=size, seed=100 + run)[0].unflatten(
+                    0, (scenes, 25)
+                )
+                x = x.mean(dim=1).repeat_interleave(copies, dim=0)
             if G is not None:
                 bag = bag_of_words(captions(factors), WORDS) * (row != "dropped in G")
                 z = settings["noise"] * torch.randn(len(bag), int(settings["z"]), generator=random)
                 with torch.no_grad():
                     x = G.member(run)(z, bag)
-            yield {"row": row, "split": split, "run": run} | quality(x, factors, judge, copies)
+            told = {"row": row, "split": split, "run": run} | quality(x, factors, judge, copies)
+            yield told | {"nearest": to_nearest(x, known, scenes)}
 
 
 def measure(settings: dict[str, Any]) -> pd.DataFrame:
-    """A row for each run and each split; first of other real pictures each time."""
-    return pd.DataFrame([line for row in ("real", *ROWS) for line in of_row(settings, row)])
+    """A row for each run and each split; first of real pictures and their means."""
+    return pd.DataFrame(
+        [line for row in ("real", "mean of 25 real", *ROWS) for line in of_row(settings, row)]
+    )
 
 
 if __name__ == "__main__":
