@@ -926,10 +926,6 @@ CHAPTERS = {
                 'for variant in (f"packing {packs}", other))',
                 'for variant in (other, f"packing {packs}"))',
             ),
-            "late: the distances of the averages": (
-                'far_at = over_time("now")',
-                'far_at = over_time("averaged")',
-            ),
             "late: a break is a fall": (
                 "(far.loc[end] > 2 * far.min())",
                 "(far.loc[end] < 2 * far.min())",
