@@ -57,6 +57,17 @@ def draw(figure, k):
 explore(draw, size=(2, 1), k=(0.0, 10.0, 1.0))
 """
 
+TYPED = """
+from gan_course.explore import Suggested, explore
+
+def draw(figure, words):
+    figure.suptitle(words)
+    drawn.append(words)
+
+drawn = []
+explore(draw, size=(2, 1), words=Suggested(["a cross", "a circle"]))
+"""
+
 
 def write(path: Path, cells: list[nbformat.NotebookNode]) -> Path:
     nbformat.write(new_notebook(cells=cells, metadata=KERNEL), path)
@@ -247,6 +258,28 @@ def test_explore_gives_whole_numbers_and_runs_again_without_a_trace(
             assert left == widgets
             lab.run_cell(0)
             assert lab.said(1) == [[3, 0.5], 1, widgets]
+        assert lab.errors() == []
+        assert lab.complaints() == []
+
+
+def test_words_are_typed_where_some_are_suggested(course: Course, tmp_path: Path) -> None:
+    """Drawn when the reader has finished, not letter by letter."""
+    cells = [new_code_cell(TYPED), new_code_cell("import json; print(json.dumps(drawn))")]
+    with course.opened(write(tmp_path / "typed.ipynb", cells)) as lab:
+        lab.run_all()
+        field = lab.page.locator(".jp-OutputArea input[type=text]")
+        expect(field).to_have_value("a cross")
+        suggested = lab.page.locator(".jp-OutputArea datalist option")
+        assert [option.get_attribute("value") for option in suggested.all()] == [
+            "a cross",
+            "a circle",
+        ]
+        before = lab.picture()
+        field.select_text()
+        lab.page.keyboard.type("two crosses")
+        lab.page.keyboard.press("Enter")
+        lab.wait_for_another_picture(than=before)
+        assert lab.said(1) == ["a cross", "two crosses"]
         assert lab.errors() == []
         assert lab.complaints() == []
 
