@@ -697,10 +697,6 @@ CHAPTERS = {
                 'each_look[each_look["step"] == looks[0]]',
                 'each_look[each_look["step"] == looks[-1]]',
             ),
-            "the late noise is the late moves": (
-                'noise_late = ("as it is", twice), ("noise from now on", twice)',
-                'noise_late = ("as it is", twice), ("more moves from now on", twice)',
-            ),
             "Wasserstein alone is another row": (
                 '"Wasserstein, no leash": ("no leash", 1, "wasserstein")',
                 '"Wasserstein, no leash": ("spectral norm", 1, "non-saturating")',
