@@ -486,6 +486,14 @@ def test_a_training_that_leaves_the_numbers_says_so(name: str):
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
+def test_weights_that_leave_the_numbers_in_the_last_step_are_not_returned():
+    model = families()["VAE"]
+    with pytest.raises(
+        ArithmeticError, match=r"last weights are not finite: lower the rate, 1e\+300"
+    ):
+        fit(model, normal(2), 1, batch=4, rate=1e300, generator=seeded())
+
+
 def test_a_value_is_shown_from_minus_one_to_one():
     shown = ValueHead(5).seen(torch.arange(5.0))
     assert shown.tolist() == [-1, -0.5, 0, 0.5, 1]

@@ -612,7 +612,9 @@ def test_an_odd_argument_is_right_or_named(name: str) -> None:
             except quadrature.IntegrationError:
                 pass  # an integral that cannot be had says so
             except Exception as error:
-                pytest.fail(f"{argument} = {odd!r}: {error!r}")
+                # A training that leaves the numbers says so; an OverflowError would be a slip.
+                if name != "fit" or type(error) is not ArithmeticError:
+                    pytest.fail(f"{argument} = {odd!r}: {error!r}")
             else:
                 passes = name in PASS_NAN or name in PENALTIES or "," in name
                 # A network's weights may make NaN of what nearly leaves float32.

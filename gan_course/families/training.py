@@ -54,7 +54,8 @@ def fit(
     Raises:
         ValueError: a number is out of range, the model has no ``loss``, or the source cannot
             be drawn from.
-        ArithmeticError: the loss of a run is not finite; that update was not made.
+        ArithmeticError: the loss of a run is not finite, and that update was not made; or the
+            weights are not, in the end.
     """
     function("model.loss", getattr(model, "loss", None))
     if not hasattr(source, "sample"):
@@ -88,4 +89,6 @@ def fit(
         loss.backward()
         optimiser.step()
         torch._foreach_lerp_(averaged, [w.detach() for w in weights], 1 - averaging)
+    if not all(bool(weight.isfinite().all()) for weight in averaged):
+        raise ArithmeticError(f"the last weights are not finite: lower the rate, {rate}.")
     return average
