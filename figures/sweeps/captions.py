@@ -36,10 +36,12 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from by_script import RUNS, record
+from inference import averaged, put
 from torch import Generator, Tensor
 
 from gan_course.captioned import CaptionDiscriminator, CaptionGenerator, bag_of_words
 from gan_course.images import SCENE_FACTORS, SceneFactors, captions, shapes
+from gan_course.losses import non_saturating_generator
 from gan_course.networks import Ensemble
 from gan_course.penalties import PENALTIES
 
@@ -159,7 +161,7 @@ def trained(settings: dict[str, Any], row: str) -> Ensemble:
         torch.optim.Adam(m.parameters(), lr=settings["rate"], betas=(0.5, 0.99), fused=True)
         for m in (G, D)
     )
-    average = [weight.detach().clone() for weight in G.parameters()]
+    average = {name: weight.detach().clone() for name, weight in G.named_parameters()}
     wrong_share, who = ROWS[row]
     to_G, to_D = (bags * (who in ("both", player)) for player in "GD")
     near, count = one_attribute_away(factors, copies)
@@ -189,14 +191,11 @@ def trained(settings: dict[str, Any], row: str) -> Ensemble:
         D.requires_grad_(requires_grad=False)
         made = D(fake, to_D[asked]).squeeze(-1)
         of_G.zero_grad()
-        F.softplus(-made).mean(dim=1).sum().backward()
+        non_saturating_generator(None, made).sum().backward()
         of_G.step()
         D.requires_grad_(requires_grad=True)
-        with torch.no_grad():
-            torch._foreach_lerp_(average, list(G.parameters()), 1 - settings["averaging"])
-    with torch.no_grad():
-        for weight, mean in zip(G.parameters(), average, strict=True):
-            weight.copy_(mean)
+        averaged(average, G, settings["averaging"])
+    put(average, G)
     return G
 
 
