@@ -53,15 +53,7 @@ MODULES = {
         "mypy",
         "yaml",
     ),
-    "site": (
-        "sphinx",
-        "myst_nb",
-        "furo",
-        "sphinx-mathjax-offline",
-        "pybtex",
-        "sphinx_revealjs",
-        "sphinx_codeautolink",
-    ),
+    "site": ("sphinx", "myst_nb", "furo", "sphinx-mathjax-offline", "pybtex", "sphinx_revealjs"),
     "bench": ("jax",),
 }
 

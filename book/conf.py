@@ -32,7 +32,6 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx-mathjax-offline",
     "sphinxcontrib.bibtex",
-    "sphinx_codeautolink",
     "pages",
 ]
 exclude_patterns = ["**/.ipynb_checkpoints", "chapter_map.md", "slides"]
@@ -48,10 +47,6 @@ myst_enable_extensions = ["amsmath", "dollarmath"]
 myst_heading_anchors = 3
 # Widgets have left a picture in the notebook; no script is fetched for them.
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}
-
-# A name of the library leads to its page from each cell, too: what computes a formula stands
-# beside it. What one cell imports, later ones have.
-codeautolink_concat_default = True
 
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from types import BuiltinFunctionType
 from typing import Any
 
+import cells
 from docutils import nodes
 from references import cited, listed
 from sphinx.addnodes import download_reference
@@ -18,10 +19,6 @@ CHAPTERS = re.compile(
     r"\b(?:[Cc]hapters? \d\d(?:(?:, | and | to | or | – |–)\d\d)*|[Aa]ppendix A\d)\b"
 )
 NUMBER = re.compile(r"\d\d|A\d")
-#: A link that sphinx-codeautolink has made, to a check of a chapter.
-CHECKS = re.compile(
-    r'<a class="sphinx-codeautolink-a" href="[^"]*library/checks\.html#[^>]*>(.*?)</a>', re.DOTALL
-)
 #: Pages of their own.
 BIBLIOGRAPHY, GLOSSARY = "bibliography", "glossary"
 FRAME = (
@@ -233,7 +230,9 @@ def collect_names(app: Sphinx, env: object) -> None:
     A short name that two objects have is none.
     """
     names: dict[str, tuple[str, str] | None] = {}
-    for full, _, kind, page, anchor, _ in app.env.get_domain("py").get_objects():
+    objects = list(app.env.get_domain("py").get_objects())
+    app.config.library_objects = {full: (page, there) for full, _, _, page, there, _ in objects}
+    for full, _, kind, page, anchor, _ in objects:
         if kind not in ("function", "class", "exception", "method", "data"):
             continue
         words = full.removeprefix("gan_course.").split(".")
@@ -262,12 +261,24 @@ def level_captions(
     context["furo_navigation_tree"] = sidebar
 
 
-def unlink_checks(
-    _app: Sphinx, _name: str, _template: str, context: dict[str, Any], _page: nodes.document | None
+def link_cells(
+    app: Sphinx, name: str, _template: str, context: dict[str, Any], _page: nodes.document | None
 ) -> None:
-    """In cells the checks' names are no links: they are most of them, and the same few."""
-    if "body" in context:
-        context["body"] = CHECKS.sub(r"\1", context["body"])
+    """Make a link of each name of the library in a page's code, so that formulas are a step away.
+
+    The checks' names are none: they are most of them, and the same few.
+    """
+    known = app.config.library_objects
+
+    def address(full: str) -> str | None:
+        there = known.get(full) or known.get(cells.full_name(cells.thing(full)))
+        if there is None or there[0] == "library/checks":
+            return None
+        here = app.builder.get_target_uri(name)
+        return f"{relative_uri(here, app.builder.get_target_uri(there[0]))}#{there[1]}"
+
+    if name in app.env.found_docs:
+        context["body"] = cells.with_links(context["body"], address)
 
 
 def as_rst(
@@ -295,12 +306,13 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_config_value("chapter_pages", {}, "env")
     app.add_config_value("cited_in", {}, "env")
     app.add_config_value("library_names", {}, "")
+    app.add_config_value("library_objects", {}, "")
     app.connect("env-updated", collect_names)
     app.add_config_value("repository", "", "env", [str])
     changes = (play_recordings, caption_pictures, link_chapters, link_code)
     for change in (*changes, link_citations, link_terms, link_back, offer_to_run):
         app.connect("doctree-resolved", change)
     app.connect("html-page-context", level_captions, priority=900)  # after the theme's own
-    app.connect("html-page-context", unlink_checks, priority=900)  # after sphinx-codeautolink
+    app.connect("html-page-context", link_cells)
     app.connect("autodoc-process-docstring", as_rst, priority=400)
     return {"parallel_read_safe": True}
