@@ -220,17 +220,26 @@ def tensor(
     return found
 
 
-def floats(name: str, value: object, shape: tuple[int, ...]) -> Tensor:
+def floats(name: str, value: object, shape: tuple[int, ...], like: Tensor) -> Tensor:
     """A tensor of floats ``(batch, *shape)``, as a network reads it.
 
+    Args:
+        name: the argument, as the caller writes it.
+        value: what was given.
+        shape: of one sample.
+        like: a weight of the network, for the kind of floats and the device.
+
     Raises:
-        ValueError: it is none.
+        ValueError: it is none, or of another kind or on another device than the weights.
     """
     wanted = f"(batch, {', '.join(map(str, shape))})"
     if not isinstance(value, Tensor) or not value.is_floating_point():
         raise ValueError(f"{name} = {shown(value)}: must be a tensor of floats, {wanted}")
     if value.dim() != 1 + len(shape) or value.shape[1:] != shape:
         raise ValueError(f"{name} has shape {tuple(value.shape)}: expected {wanted}")
+    one_device(weights=like, **{name: value})
+    if value.dtype != like.dtype and not torch.is_autocast_enabled(value.device.type):
+        raise ValueError(f"{name} has dtype {value.dtype}: expected {like.dtype}, as the weights")
     return value
 
 

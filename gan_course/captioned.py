@@ -43,8 +43,10 @@ def bag_of_words(texts: Sequence[str], words: Sequence[str]) -> Tensor:
         if not listed or not all(isinstance(part, str) for part in given):
             raise ValueError(f"{name} = {shown(given)}: must be a sequence of words")
     place = {word: number for number, word in enumerate(words)}
-    if len(place) < max(1, len(words)):
-        raise ValueError(f"words = {shown(words)}: must be different words, at least one")
+    if len(place) < max(1, len(words)) or any(words_of(word) != [word] for word in words):
+        raise ValueError(
+            f"words = {shown(words)}: must be different words in small letters, at least one"
+        )
     counts = torch.zeros(len(texts), len(words))
     for row, text in zip(counts, texts, strict=True):
         found = words_of(text)
@@ -110,7 +112,7 @@ class CaptionGenerator(nn.Module):
 
     def forward(self, z: Tensor, bag: Tensor) -> Tensor:
         """Noise ``(batch, latent)`` and counts ``(batch, words)`` to ``(batch, 3, size, size)``."""
-        z = floats("z", z, (self.latent,))
+        z = floats("z", z, (self.latent,), self.embed.vectors)
         pixels: Tensor = self.network(torch.cat([z, self.embed(bag, len(z))], dim=1)).tanh()
         return pixels.reshape(len(z), 3, self.size, self.size)
 
@@ -149,7 +151,7 @@ class CaptionDiscriminator(nn.Module):
             x: pictures, shape ``(batch, 3, size, size)``.
             bag: counts of their captions, shape ``(batch, words)``.
         """
-        x = floats("x", x, (3, self.size, self.size))
+        x = floats("x", x, (3, self.size, self.size), self.embed.vectors)
         seen = torch.cat([self.look(2 * (x + 1)), self.embed(bag, len(x))], dim=1)
         logits: Tensor = self.judge(seen)
         return logits
@@ -167,7 +169,7 @@ class _Embedding(nn.Module):
 
     def forward(self, bag: Tensor, batch: int) -> Tensor:
         """Counts ``(batch, words)`` to ``(batch, text)``."""
-        bag = floats("bag", bag, (self.words,))
+        bag = floats("bag", bag, (self.words,), self.vectors)
         if len(bag) != batch:
             raise ValueError(f"bag has shape {tuple(bag.shape)}: expected ({batch}, {self.words})")
         return F.leaky_relu(self.project(bag @ self.vectors), 0.2)

@@ -12,7 +12,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from gan_course.arguments import floats, one_of, shown, whole
+from gan_course.arguments import floats, one_device, one_of, shown, whole
 from gan_course.networks import ACTIVATIONS, mlp
 
 #: More classes or units than this are a slip.
@@ -52,13 +52,16 @@ def _check_label(label: Tensor, classes: int) -> None:
         raise ValueError(f"label = {shown(label)}: must be from 0 to {classes - 1}")
 
 
-def _features(x: object, inputs: int, label: Tensor, classes: int) -> Tensor:
-    """Samples ``(batch, inputs)``, as many as there are labels, each of a class that there is."""
+def _features(
+    x: object, inputs: int, label: Tensor, classes: int, like: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Samples ``(batch, inputs)``, and as many labels, each of a class that there is."""
     _check_label(label, classes)
-    x = floats("x", x, (inputs,))
+    x = floats("x", x, (inputs,), like)
     if label.shape != x.shape[:1]:
         raise ValueError(f"label has shape {tuple(label.shape)}: expected ({len(x)},), as x")
-    return x
+    one_device(x=x, label=label)
+    return x, label.long()  # bytes would be a mask where they choose rows
 
 
 class Concatenated(nn.Module):
@@ -95,7 +98,7 @@ class Concatenated(nn.Module):
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
         """Samples ``(batch, inputs)`` and labels ``(batch,)`` to ``(batch, outputs)``."""
-        x = _features(x, self.inputs, label, self.classes)
+        x, label = _features(x, self.inputs, label, self.classes, next(self.parameters()))
         y = _rows(label, self.classes, x.dtype)  # the labels have been looked at
         result: Tensor = self.network(torch.cat([x, y], dim=-1))
         return result
@@ -149,7 +152,7 @@ class Normalised(nn.Module):
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
         """Noise ``(batch, inputs)`` and labels ``(batch,)`` to ``(batch, outputs)``."""
-        x = _features(x, self.inputs, label, self.classes)
+        x, label = _features(x, self.inputs, label, self.classes, self.head.weight)
         parts = zip(self.layers, self.norms, self.gains, self.biases, strict=True)
         for layer, norm, gain, bias in parts:
             x = self.bend(norm(layer(x)) * gain[label] + bias[label])
@@ -194,7 +197,7 @@ class Projection(nn.Module):
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
         """Samples ``(batch, inputs)`` and labels ``(batch,)`` to logits ``(batch, 1)``."""
-        x = _features(x, self.inputs, label, self.classes)
+        x, label = _features(x, self.inputs, label, self.classes, self.v)
         phi = self.phi(x)
         result: Tensor = self.psi(phi) + (phi * self.v[label]).sum(dim=-1, keepdim=True)
         return result
@@ -225,9 +228,11 @@ class Auxiliary(nn.Module):
     ) -> None:
         super().__init__()
         classes = whole("classes", classes, at_least=1, at_most=_MOST)
+        self.inputs = whole("inputs", inputs, at_least=1, at_most=_MOST)
         self.network = mlp(inputs, 1 + classes, width=width, depth=depth, activation=activation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Samples ``(batch, inputs)`` to ``(batch, 1 + classes)``, the logit and the classes'."""
+        x = floats("x", x, (self.inputs,), next(self.parameters()))
         result: Tensor = self.network(x)
         return result

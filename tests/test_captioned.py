@@ -66,6 +66,8 @@ def test_each_scene_has_a_bag_of_its_own():
         (["a"], ["a", "a"], "words = .*must be different words"),
         (["a"], [], "words = .*at least one"),
         (["a"], "a", "words = 'a'"),
+        (["a red"], ["a", "Red"], r"words = \['a', 'Red'\]: must be different words in small"),
+        (["a"], ["a", "a red"], "words = .*in small letters"),
     ],
 )
 def test_what_is_no_caption_is_named(texts: object, words: object, message: str):
@@ -146,6 +148,13 @@ def test_many_at_once_are_each_by_itself():
         (torch.zeros(4, 8), rows(RED).long(), "bag = .*floats"),
         (torch.zeros(4, 7), rows(RED), r"z has shape \(4, 7\): expected \(batch, 8\)"),
         ([0.0], rows(RED), "z = .*floats"),
+        (
+            torch.zeros(4, 8).double(),
+            rows(RED),
+            r"z has dtype torch.float64: expected torch.float32",
+        ),
+        (torch.zeros(4, 8), rows(RED).double(), r"bag has dtype torch.float64: expected torch.f"),
+        (torch.zeros(4, 8, device="meta"), rows(RED), "z is on device meta: expected cpu"),
     ],
 )
 def test_what_does_not_fit_is_named(x: object, bag: object, message: str):

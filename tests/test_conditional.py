@@ -91,6 +91,69 @@ def test_labels_are_of_the_samples_kind():
     assert network(torch.zeros(3, 2).double(), torch.zeros(3).long()).dtype == torch.float64
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32])
+def test_a_label_chooses_its_row_whatever_its_kind_of_whole_number(
+    kind: str, dtype: torch.dtype, x: Tensor
+):
+    """Bytes that choose rows would be a mask: of a batch as large as the classes, and silent."""
+    network = KINDS[kind]().eval()
+    for label in (LABEL, torch.tensor([1, 2, 3, 1])):
+        some = x[: len(label)]
+        assert torch.equal(network(some, label.to(dtype)), network(some, label))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_samples_of_another_kind_or_place_are_named(kind: str, x: Tensor):
+    network = KINDS[kind]()
+    with pytest.raises(ValueError, match=r"x has dtype torch.float64: expected torch.float32"):
+        network(x.double(), LABEL)
+    with pytest.raises(ValueError, match="x is on device meta: expected cpu"):
+        network(x.to("meta"), LABEL)
+    with pytest.raises(ValueError, match="label is on device meta: expected cpu"):
+        network(x, LABEL.to("meta"))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert network(x.bfloat16(), LABEL).shape[0] == len(x)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ([[0.0, 0.0]], "x = .*must be a tensor of floats"),
+        (torch.zeros(2, 3), r"x has shape \(2, 3\): expected \(batch, 2\)"),
+        (torch.zeros(2, 2, dtype=torch.long), "(?s)x = .*must be a tensor of floats"),
+        (torch.zeros(2, 2).double(), "x has dtype torch.float64"),
+    ],
+)
+def test_an_auxiliary_names_what_does_not_fit(wrong: object, message: str):
+    with pytest.raises(ValueError, match=message):
+        Auxiliary(2, 4, width=8)(wrong)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_class_that_there_is_not_is_named(kind: str, x: Tensor):
+    network = KINDS[kind]()
+    for wrong in (4, -1):
+        with pytest.raises(ValueError, match=r"label = .*must be from 0 to 3"):
+            network(x, torch.full((6,), wrong))
+    with pytest.raises(ValueError, match=r"label = .*must be from 0 to 2"):
+        one_hot(torch.tensor([0, 3]), 3)
+
+
+def test_in_evaluation_a_sample_does_not_depend_on_its_batch(x: Tensor):
+    network = Normalised(2, 3, 4, width=8)
+    for _ in range(20):
+        network(
+            torch.randn(50, 2, generator=torch.Generator().manual_seed(1)), LABEL.repeat(9)[:50]
+        )
+    network.eval()
+    alone = torch.cat(
+        [network(one[None], label[None]) for one, label in zip(x, LABEL, strict=True)]
+    )
+    torch.testing.assert_close(network(x, LABEL), alone)
+    assert float(alone.detach().std()) > 0.05
+
+
 def test_a_projection_starts_with_labels_as_loud_as_any_unit():
     torch.manual_seed(0)
     v = Projection(2, 50, width=64).v.detach()

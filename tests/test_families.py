@@ -540,11 +540,87 @@ def test_fit_gives_averaged_weights_and_ends_slowly():
         (lambda: fit(families()["VAE"], ring(), 0), "steps = 0"),
         (lambda: fit(families()["VAE"], ring(), 1, rate=0), "rate = 0: .*above 0"),
         (lambda: families()["VAE"].loss(torch.zeros(3)), r"x has shape \(3,\): expected"),
+        (lambda: fit(families()["VAE"].requires_grad_(False), ring(), 1), "(?s)model = .*to train"),
+        (lambda: next(quickly(torch.zeros(3, 2))), "(?s)source = .*have a sample"),
+        (lambda: Diffusion(mlp(3, 2), 2).score(torch.zeros(2, 2), torch.zeros(2, 1)), "sigma = "),
     ],
 )
 def test_a_bad_argument_is_named(make: Callable[[], Any], message: str):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+Q = torch.zeros(4, 2)
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda: Diffusion(mlp(3, 1), 2).loss(Q), r"network returned shape \(4, 1\): .*\(4, 2\)"),
+        (lambda: FlowMatching(mlp(3, 1), 2).loss(Q), r"network returned shape \(4, 1\): .*\(4, 2"),
+        (lambda: FlowMatching(mlp(2, 2), 2).sample((4,)), r"x has shape \(4, 3\), which the netw"),
+        (lambda: RealNVP([mlp(2, 2)], 2).log_prob(Q), r"network returned shape \(4, 2\): .*\(4, 4"),
+        (lambda: RealNVP([mlp(3, 4)], 2).sample((4,)), r"x has shape \(4, 2\), which the network"),
+        (
+            lambda: VAE(mlp(2, 3), mlp(2, 2), 2).elbo(Q),
+            r"encoder returned shape \(4, 3\): .*\(4, 4",
+        ),
+        (
+            lambda: VAE(mlp(2, 4), mlp(2, 1), 2).elbo(Q),
+            r"decoder returned shape \(4, 1\): .*\(4, 2",
+        ),
+        (
+            lambda: Autoregressive(mlp(2, 5), MixtureHead(1), 2).log_prob(Q),
+            r"network returned shape \(4, 5\): expected \(4, 6\)",
+        ),
+    ],
+)
+def test_a_network_that_does_not_fit_is_named(ask: Callable[[], Any], message: str):
+    """One number where two are due would be taken twice, and nothing would be said."""
+    with pytest.raises(ValueError, match=message):
+        ask()
+
+
+@pytest.mark.parametrize("name", families())
+def test_one_sample_without_a_batch(name: str):
+    model = families()[name]
+    with torch.no_grad():
+        one, among = model.sample((), seeded(1)), model.sample((1,), seeded(1))
+    assert torch.equal(one, among[0])
+
+
+def test_the_trained_model_has_the_running_statistics():
+    seeded()
+    model = VAE(mlp(2, 4, width=8, batch_norm=True), mlp(2, 2, width=8), latent=2)
+    trained = fit(model, normal(2), 5, batch=32, generator=seeded())
+    mean, *_ = (b for n, b in trained.named_buffers() if n.endswith("running_mean"))
+    own, *_ = (b for n, b in model.named_buffers() if n.endswith("running_mean"))
+    assert torch.equal(mean, own) and float(mean.abs().max()) > 1e-3
+
+
+def test_the_network_is_shown_its_level_from_minus_one_to_one_and_x_at_its_spread():
+    """Of data of spread 1, x + σε over √(1 + σ²) has spread 1 at each level."""
+    shown: list[Tensor] = []
+
+    def look(given: Tensor) -> Tensor:
+        shown.append(given)
+        return given[..., :1]
+
+    model = Diffusion(Formula(look), dim=1, low=0.01, high=4.0)
+    sigma = torch.tensor([[0.01], [0.2], [4.0]], dtype=torch.float64)
+    model.noise(torch.tensor([[1.0], [2.0], [-3.0]], dtype=torch.float64), sigma)
+    x, level = shown[0].T
+    torch.testing.assert_close(level, torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64))
+    spread = torch.tensor([math.hypot(1, s) for s in (0.01, 0.2, 4.0)], dtype=torch.float64)
+    torch.testing.assert_close(x, torch.tensor([1.0, 2.0, -3.0], dtype=torch.float64) / spread)
+
+
+def test_along_a_bent_field_the_integral_is_that_of_its_closed_form():
+    """dx/dt = −x²: x = x₀ / (1 + x₀t), and the divergence −2x adds up to −2 log(1 + x₀t)."""
+    x = torch.tensor([[0.5], [1.0], [2.0]], dtype=torch.float64)
+    at, gained = along(lambda x, t: -x.square(), x, 0.0, 1.0, steps=40)
+    torch.testing.assert_close(at, x / (1 + x), atol=1e-6, rtol=0)
+    torch.testing.assert_close(gained, -2 * (1 + x).log().flatten(), atol=1e-5, rtol=0)
 
 
 def test_pictures_are_learnt_by_value():

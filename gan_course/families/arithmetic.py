@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Generator, Tensor, nn
@@ -51,6 +51,31 @@ def beside(name: str, value: object, x: Tensor) -> Tensor:
             "that of x but for one number each"
         )
     one_device(x=x, **{name: found})
+    return found
+
+
+def asked(name: str, network: Callable[[Tensor], Tensor], x: Tensor, outputs: int) -> Tensor:
+    """What a network says of points, ``(..., batch, dim)`` to ``(..., batch, outputs)``.
+
+    Args:
+        name: of the network, for messages.
+        network: whom to ask.
+        x: the points.
+        outputs: how many numbers there must be for each; fewer would be repeated without a word.
+
+    Raises:
+        ValueError: it does not take x, or says something of another shape.
+    """
+    try:
+        found = network(x)
+    except RuntimeError as error:
+        raise ValueError(
+            f"x has shape {tuple(x.shape)}, which the {name} does not take: {error}"
+        ) from error
+    if found.shape != (*x.shape[:-1], outputs):
+        raise ValueError(
+            f"the {name} returned shape {tuple(found.shape)}: expected {(*x.shape[:-1], outputs)}"
+        )
     return found
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from gan_course.arguments import function, shown, sizes, tensor, whole
-from gan_course.families.arithmetic import LOG_TAU, MOST, choose, like_normal, points
+from gan_course.families.arithmetic import LOG_TAU, MOST, asked, choose, like_normal, points
 
 
 class MaskedLinear(nn.Module):
@@ -210,7 +210,8 @@ class Autoregressive(nn.Module):
         self.dim = whole("dim", dim, at_least=1, at_most=MOST)
 
     def _given(self, x: Tensor) -> Tensor:
-        given: Tensor = self.network(self.head.seen(x))
+        outputs = self.dim * self.head.outputs
+        given = asked("network", self.network, self.head.seen(x), outputs)
         return given.reshape(*x.shape, self.head.outputs)
 
     def log_prob(self, x: Tensor, generator: Generator | None = None) -> Tensor:

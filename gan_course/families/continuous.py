@@ -9,8 +9,16 @@ from itertools import pairwise
 import torch
 from torch import Generator, Tensor, nn
 
-from gan_course.arguments import function, number, sizes, tensor, whole
-from gan_course.families.arithmetic import MOST, beside, like_normal, log_normal, normal, points
+from gan_course.arguments import function, number, shown, sizes, tensor, whole
+from gan_course.families.arithmetic import (
+    MOST,
+    asked,
+    beside,
+    like_normal,
+    log_normal,
+    normal,
+    points,
+)
 
 
 class Diffusion(nn.Module):
@@ -48,15 +56,17 @@ class Diffusion(nn.Module):
         """The network's guess of ε, ``(..., batch, dim)``; ``sigma`` is ``(..., batch, 1)``.
 
         Raises:
-            ValueError: ``x`` is no tensor of points, or ``sigma`` has not a number for each.
+            ValueError: ``x`` is no tensor of points, or ``sigma`` has not a number above 0 for
+                each; or what the network takes or returns does not fit.
         """
         x = points(x, self.network, self.dim)
         sigma = beside("sigma", sigma, x)
+        if sigma.device.type == "cpu" and not bool((sigma > 0).all()):  # to look may be to wait
+            raise ValueError(f"sigma = {shown(sigma)}: must be above 0")
         span = math.log(self.high / self.low)
         level = 2 * (sigma / self.low).log() / span - 1  # −1 … 1
         shown_x = x / (1 + sigma.square()).sqrt()
-        guess: Tensor = self.network(torch.cat([shown_x, level], dim=-1))
-        return guess
+        return asked("network", self.network, torch.cat([shown_x, level], dim=-1), self.dim)
 
     def score(self, x: Tensor, sigma: Tensor) -> Tensor:
         """∇ log p_σ(x) of the data with noise σ: −E[ε | x] / σ, since noise is what one sees.
@@ -102,10 +112,11 @@ class Diffusion(nn.Module):
             ValueError: ``steps`` is below 1.
         """
         like = next(self.network.parameters())
-        x = math.hypot(1, self.high) * normal((*sizes("shape", shape), self.dim), generator, like)
+        shape = sizes("shape", shape)
+        x = math.hypot(1, self.high) * normal((*(shape or (1,)), self.dim), generator, like)
         for now, then in pairwise(self.levels(steps).tolist()):
             x = x + (then - now) * self.noise(x, x.new_full((*x.shape[:-1], 1), now))
-        return x
+        return x.reshape(*shape, self.dim)
 
     def log_prob(self, x: Tensor, generator: Generator | None = None, steps: int = 100) -> Tensor:
         """Log density of what :meth:`sample` tends to, with noise of ``low``; ``(..., batch)``.
@@ -157,8 +168,7 @@ class FlowMatching(nn.Module):
         """
         x = points(x, self.network, self.dim)
         t = beside("t", t, x)
-        found: Tensor = self.network(torch.cat([x, 2 * t - 1], dim=-1))
-        return found
+        return asked("network", self.network, torch.cat([x, 2 * t - 1], dim=-1), self.dim)
 
     def loss(self, x: Tensor, generator: Generator | None = None) -> Tensor:
         """|velocity(x_t, t) − (x − z)|² at a random time (Lipman et al., eq. 9), ``(..., batch)``.
@@ -181,10 +191,11 @@ class FlowMatching(nn.Module):
             ValueError: ``steps`` is below 1, or ``shape`` is no sequence of whole numbers.
         """
         steps = whole("steps", steps, at_least=1, at_most=MOST)
-        x = normal((*sizes("shape", shape), self.dim), generator, next(self.network.parameters()))
+        shape, like = sizes("shape", shape), next(self.network.parameters())
+        x = normal((*(shape or (1,)), self.dim), generator, like)
         for step in range(steps):
             x = x + self.velocity(x, x.new_full((*x.shape[:-1], 1), step / steps)) / steps
-        return x
+        return x.reshape(*shape, self.dim)
 
     def log_prob(self, x: Tensor, generator: Generator | None = None, steps: int = 100) -> Tensor:
         """Log density of what :meth:`sample` tends to, see :func:`along`; ``(..., batch)``.

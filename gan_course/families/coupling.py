@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from gan_course.arguments import number, shown, sizes, whole
-from gan_course.families.arithmetic import MOST, log_normal, normal, points
+from gan_course.families.arithmetic import MOST, asked, log_normal, normal, points
 
 
 class RealNVP(nn.Module):
@@ -48,7 +48,7 @@ class RealNVP(nn.Module):
     def _scale_and_shift(
         self, network: nn.Module, kept: Tensor, mask: Tensor
     ) -> tuple[Tensor, Tensor]:
-        log_scale, shift = network(kept).chunk(2, dim=-1)
+        log_scale, shift = asked("network", network, kept, 2 * self.dim).chunk(2, dim=-1)
         return (1 - mask) * self.most * (log_scale / self.most).tanh(), (1 - mask) * shift
 
     def inverse(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Generator, Tensor, nn
 
-from gan_course.arguments import whole
+from gan_course.arguments import shown, whole
 from gan_course.distributions import Source, normal
 from gan_course.families.arithmetic import MOST
 from gan_course.families.autoregressive import Autoregressive, MixtureHead, masked_network
@@ -38,6 +38,8 @@ class Standard:
     """
 
     def __init__(self, source: Source) -> None:
+        if not hasattr(source, "sample"):
+            raise ValueError(f"source = {shown(source)}: must have a sample(shape, generator)")
         x = source.sample((4_000,), Generator().manual_seed(0))
         if x.dim() != 2 or x.shape[1] != 2:
             raise ValueError(f"source draws {tuple(x.shape[1:])}: must be points of the plane")

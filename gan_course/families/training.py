@@ -49,11 +49,11 @@ def fit(
         generator: where data and noise come from.
 
     Returns:
-        A copy of the model with the averaged weights.
+        A copy of the model with the averaged weights, and with the buffers as they are then.
 
     Raises:
-        ValueError: a number is out of range, the model has no ``loss``, or the source cannot
-            be drawn from.
+        ValueError: a number is out of range, the model has no ``loss`` or no weights, or the
+            source cannot be drawn from.
         ArithmeticError: the loss of a run is not finite, and that update was not made; or the
             weights are not, in the end.
     """
@@ -68,6 +68,8 @@ def fit(
         number("averaging", averaging, at_least=0, below=1),
     )
     weights = [w for w in model.parameters() if w.requires_grad]
+    if not weights:
+        raise ValueError(f"model = {shown(model)}: must have a weight to train")
     optimiser = torch.optim.Adam(weights, rate, betas=(0.9, 0.999), fused=True)
     average = copy.deepcopy(model).requires_grad_(False)
     averaged: list[Tensor] = [
@@ -89,6 +91,8 @@ def fit(
         loss.backward()
         optimiser.step()
         torch._foreach_lerp_(averaged, [w.detach() for w in weights], 1 - averaging)
+    for own, last in zip(average.buffers(), model.buffers(), strict=True):
+        own.copy_(last)  # running statistics and the like
     if not all(bool(weight.isfinite().all()) for weight in averaged):
         raise ArithmeticError(f"the last weights are not finite: lower the rate, {rate}.")
     return average

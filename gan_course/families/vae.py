@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from gan_course.arguments import flag, function, number, sizes, whole
-from gan_course.families.arithmetic import MOST, like_normal, log_normal, normal, points
+from gan_course.families.arithmetic import MOST, asked, like_normal, log_normal, normal, points
 
 
 class VAE(nn.Module):
@@ -54,12 +54,7 @@ class VAE(nn.Module):
             ValueError: ``x`` is no tensor of points that the encoder takes.
         """
         x = points(x, self.encoder)
-        try:
-            mean, log_std = self.encoder(x).chunk(2, dim=-1)
-        except RuntimeError as error:
-            raise ValueError(
-                f"x has shape {tuple(x.shape)}, which the encoder does not take: {error}"
-            ) from error
+        mean, log_std = asked("encoder", self.encoder, x, 2 * self.latent).chunk(2, dim=-1)
         return mean, log_std
 
     def log_joint(self, x: Tensor, z: Tensor) -> Tensor:
@@ -96,7 +91,8 @@ class VAE(nn.Module):
         mean, log_std = self.posterior(x)
         z = mean + log_std.exp() * like_normal(mean, generator)
         kl = ((mean.square() + (2 * log_std).exp() - 1) / 2 - log_std).sum(dim=-1)
-        return log_normal(x, self.decoder(z), self.log_std) - kl
+        mean = asked("decoder", self.decoder, z, x.shape[-1])
+        return log_normal(x, mean, self.log_std) - kl
 
     def loss(self, x: Tensor, generator: Generator | None = None) -> Tensor:
         """The bound's negative, shape ``(..., batch)``."""
