@@ -121,6 +121,18 @@ def test_sizes_grow() -> None:
         assert abs(height - share * 28) <= 2.5
 
 
+def test_a_wide_character_is_as_wide_as_a_tall_one_is_high() -> None:
+    """None is higher or wider than a share of the picture, and the largest is just that."""
+    pictures, factors = images.glyphs(40, "—W")
+    ink = (pictures[:, 0] + 1) / 2
+    (top, bottom), (left, right) = (extents(ink, axis) for axis in (1, 2))
+    most = torch.maximum(bottom - top, right - left) + 1
+    for level, share in enumerate((0.5, 0.6, 0.7)):
+        for font in range(4):
+            one = (factors.size == level) & (factors.font == font)
+            assert abs(int(most[one].max()) - share * 40) <= 2.5, (level, font)
+
+
 def test_places_move_the_middle_down_and_to_the_right() -> None:
     for place, ink in enumerate(paired("place")):
         for axis, step in zip((1, 2), divmod(place, 3), strict=True):

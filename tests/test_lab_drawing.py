@@ -679,6 +679,33 @@ def test_each_tile_shows_its_own_run_in_rows(wall: Stage) -> None:
     )
 
 
+def test_a_tile_has_eighty_real_samples(wall: Stage) -> None:
+    across, up = np.meshgrid(np.linspace(-0.8, 2.8, 9), np.linspace(-0.8, 2.8, 9))
+    real = np.stack([across.ravel(), up.ravel()], axis=1)
+    wall.show(hung(), wall=np.full((6, 1, 2), 9.0), real=real)
+    canvas = wall.canvas(tile(wall, 3).locator("canvas"))
+    drawn = [canvas.around(*place, 1).min() < 200 for place in real]
+    assert drawn == [True] * 80 + [False]
+
+
+def test_on_a_screen_of_fine_pixels_the_picture_is_as_large_and_finer(lab: Stage) -> None:
+    ratio = "r => Object.defineProperty(window, 'devicePixelRatio', {value: r, configurable: true})"
+    lab.show(real=REALS, fake=FAKES)
+    coarse = lab.canvas()
+    try:
+        lab.page.evaluate(ratio, 2)
+        lab.show(real=REALS, fake=FAKES, curves=curves())
+        fine = lab.canvas()
+        panel = lab.canvas(lab.panel("D, on average").locator("canvas"))
+    finally:
+        lab.page.evaluate(ratio, 1)
+    assert (fine.width, fine.height) == (2 * coarse.width, 2 * coarse.height)
+    assert all(fine.has(x, y, REAL, 2) for x, y in REALS)
+    assert all(fine.has(x, y, FAKE, 2) for x, y in FAKES)
+    assert 3 < len(fine.where(REAL)) / len(coarse.where(REAL)) < 5
+    assert panel.where(REAL)[:, 0].max() > 0.9 * panel.width
+
+
 def test_a_tile_of_the_line_has_rugs(wall: Stage) -> None:
     runs = np.linspace(-0.7, 1.9, 6)[:, None, None].repeat(3, 1)
     wall.show(line_head(), wall=runs, real=[[2.5]])
@@ -1150,6 +1177,20 @@ def test_each_layer_of_a_line_s_recording_hides_all_that_is_its_own(page: Stage)
         assert seen() == set(layers) - {name}
         boxes.nth(at).click()
     assert page.console == []
+
+
+def test_a_recording_plays_some_ten_pictures_a_second(recording: Stage) -> None:
+    spy = """() => {
+        const own = window.setInterval;
+        window.paces = [];
+        window.setInterval = (call, ms) => (window.paces.push(ms), own(call, ms));
+        document.querySelector(".gan-bar button").click();
+        window.setInterval = own;
+        return window.paces;
+    }"""
+    (pace,) = recording.page.evaluate(spy)
+    assert 50 <= pace <= 200
+    expect(recording.page.locator(".gan-facts")).to_contain_text("step 40")
 
 
 def test_a_recording_plays_to_its_end_and_then_from_its_start(recording: Stage) -> None:

@@ -18,6 +18,7 @@ from gan_course.lab import Driver, Lab, driver
 from gan_course.lab.controls import LAYERS, along_the_wall
 from gan_course.lab.curves import NAMES
 from gan_course.lab.scene import CELLS, GRID, MESH, Scene
+from gan_course.lab.scores import reading
 from gan_course.lab.still import draw
 from gan_course.metrics import mode_coverage
 
@@ -186,6 +187,35 @@ def test_a_histogram_on_the_line_is_the_law_of_g() -> None:
     )
 
 
+def test_what_lies_outside_the_picture_is_no_part_of_its_histogram() -> None:
+    class Split(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.far = nn.Parameter(torch.tensor(50.0))
+
+        def forward(self, z: Tensor) -> Tensor:
+            return 0.3 * z[:, :1] + 1.0 + self.far * (z[:, 1:] > 0)
+
+    scene = Scene(Split(), Plane(1.0), GaussianMixture([1.0], 0.5), normal(2), "minimax", 0)
+    q = scene.arrays(["generated"])["q"]
+    inside = float((scene.fake < 10).float().mean())
+    assert 0.4 < inside < 0.6
+    assert torch.trapezoid(q, axis(scene, len(q))).item() == pytest.approx(inside, abs=0.02)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_critic_s_shade_stays_within_its_ends_on_both_sides_of_the_middle(sign: float) -> None:
+    """Scores that lie farther below the middle than above it, and the other way round."""
+    scores = sign * torch.tensor([-6.0, -1.0, 0.0, 2.0])
+    shade = reading("wasserstein").shade(scores, torch.tensor(0.0))
+    torch.testing.assert_close(shade, 0.5 + sign * torch.tensor([-6.0, -1.0, 0.0, 2.0]) / 12)
+
+
+def test_the_rates_along_a_wall_are_even_on_the_scale_of_the_slider() -> None:
+    assert along_the_wall("generator_rate", 5) == [1e-5, 1e-4, 1e-3, 1e-2, 1e-1]
+    assert along_the_wall("generator_rate", 3) == [1e-5, 1e-3, 1e-1]
+
+
 def test_the_measures_are_those_of_the_samples_drawn() -> None:
     scene = plane()
     real, fake = (scene.discriminator(x).squeeze(-1) for x in (scene.real, scene.fake))
@@ -340,6 +370,7 @@ def test_all_that_is_said_in_front_of_a_wall_is_of_the_lifted_run(wall: Lab) -> 
     for other, curves in enumerate(wall.curves):
         row = dict(zip(NAMES, curves.array()[:, -1], strict=True))
         assert row["real"] == pytest.approx(records[1].real[other].item(), rel=1e-5)
+        assert row["modes"] == arrays["covered"][other]
 
 
 def test_the_still_picture_is_of_the_lifted_run(wall: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -387,6 +387,16 @@ def test_of_two_words_on_one_subject_the_newer_counts_whichever_comes_first(lab:
     assert lab.note["text"] == ""
 
 
+def test_each_page_counts_what_it_says_by_itself(lab: Lab) -> None:
+    lab.receive(order(5, "a", kind="set", values={"k": 9}))
+    lab.receive(order(1, "b", kind="set", values={"k": 8}))
+    lab.run(0)
+    assert lab.values["k"] == 8
+    lab.receive(order(4, "a", kind="set", values={"k": 7}))  # late: that page has said 9 since
+    lab.run(0)
+    assert lab.values["k"] == 8
+
+
 def test_an_acknowledgement_hides_no_command(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = heads(lab, monkeypatch)
     lab.receive(order(1, kind="set", values={"k": 4}))
@@ -623,6 +633,17 @@ def test_a_small_block_is_the_picture_up_to_rounding() -> None:
         np.testing.assert_allclose(back[name], array, atol=0.003 if name == "belief" else 1e-4)
 
 
+def test_a_small_block_is_off_by_half_a_step_at_most() -> None:
+    random = np.random.default_rng(0)
+    arrays = {"fake": random.random(5000) * 6 - 1, "belief": random.random(5000)}
+    arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
+    back = unpack(*pack_small(arrays))
+    for name, steps in (("fake", 65_535), ("belief", 255)):
+        step = float(np.ptp(arrays[name])) / steps
+        off = back[name].astype(np.float64) - arrays[name]
+        assert 0.45 * step < off.max() < 0.55 * step and 0.45 * step < -off.min() < 0.55 * step
+
+
 def test_only_the_layers_that_are_on_are_sent(lab: Lab) -> None:
     lab.show("real")
     lab.run(0)
@@ -649,6 +670,8 @@ def test_curves_stay_short_and_keep_the_whole_training() -> None:
     assert rows.shape[1] <= MOST
     assert rows[0, 0] < 10
     assert rows[0, -1] > 4.9 * MOST
+    stride = rows[0, 1] - rows[0, 0]
+    np.testing.assert_array_equal(rows[0], stride * np.arange(1, rows.shape[1] + 1))
     np.testing.assert_array_equal(rows[1], rows[0] / 2)
     np.testing.assert_array_equal(rows[NAMES.index("value")], -rows[0])
     curves.measure(5 * MOST - 1, loss=2.0)
@@ -1130,6 +1153,33 @@ def test_a_recording_can_move_controls_on_the_way(lab: Lab, tmp_path: Path) -> N
     assert said == ["", "", "From step 10: k (D steps) = 5.", said[3]]
     assert said[3] == "From step 20: loss = hinge, k (D steps) = 2."
     assert lab.trainer.settings.k == 2
+
+
+def test_a_recording_of_a_training_that_goes_on_counts_its_own_steps_and_tells_the_training_s(
+    lab: Lab, tmp_path: Path
+) -> None:
+    lab.run(7)
+    path = lab.record(tmp_path / "run.html", steps=15, every=5, changes={5: {"k": 3}})
+    heads = recorded(path.read_text(encoding="utf-8"))[0]["heads"]
+    assert [(head["step"], head["values"]["k"]) for head in heads] == [
+        (7, 1),
+        (12, 1),
+        (17, 3),
+        (22, 3),
+    ]
+    assert [head["note"]["text"] for head in heads][2:] == ["From step 12: k (D steps) = 3."] * 2
+    assert lab.trainer.steps == 22
+
+
+def test_slow_motion_takes_one_step_of_the_training_for_k_of_d(lab: Lab) -> None:
+    lab.set(k=3)
+    lab.do("slow motion")
+    lab.run(3 * 4 + 3 + 1)  # the pieces of three D steps and a G step, and the next round's first
+    assert lab.trainer.steps == 1
+    assert lab._piece is not None and lab._piece.text.startswith("D step 1 of 3")
+    lab.do("slow motion")
+    lab.run(0)
+    assert lab.trainer.steps == 2  # the round that was begun
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,18 @@ def test_one_generator_gives_one_result() -> None:
     assert torch.equal(first, second)
 
 
+def test_each_run_has_relabellings_of_its_own() -> None:
+    """Twenty equal pairs of samples: by one set of relabellings all would have one p-value."""
+    x, y = normals(1, 10, 1, seed=17), normals(1, 10, 1, seed=18)
+    p = two_sample_test(
+        x.expand(20, -1, -1), y.expand(20, -1, -1), 1.0, generator=seeded(20)
+    ).p_value
+    mean = float(p.mean())
+    assert 0.1 < mean < 0.9
+    chance = math.sqrt(mean * (1 - mean) / 200)
+    assert 0.6 * chance < float(p.std()) < 1.5 * chance
+
+
 @pytest.mark.parametrize(
     ("x", "y", "name"),
     [

@@ -699,6 +699,21 @@ FAULTS = {
         "move(state.at)",
         drawing.test_a_recording_plays_to_its_end_and_then_from_its_start,
     ),
+    "forty real samples in a tile": Plant(
+        "subarray(0, 80 * axes)",
+        "subarray(0, 80)",
+        drawing.test_a_tile_has_eighty_real_samples,
+    ),
+    "a quarter of a screen of fine pixels": Plant(
+        "context.setTransform(scale, 0, 0, scale, 0, 0)",
+        "context.setTransform(1, 0, 0, 1, 0, 0)",
+        drawing.test_on_a_screen_of_fine_pixels_the_picture_is_as_large_and_finer,
+    ),
+    "a recording ten times too fast": Plant(
+        "PICTURE_MS = 100",
+        "PICTURE_MS = 10",
+        drawing.test_a_recording_plays_some_ten_pictures_a_second,
+    ),
     "the scrubber stands still": Plant(
         "scrubber.value = state.at;",
         "",

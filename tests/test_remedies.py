@@ -26,6 +26,7 @@ from gan_course.distributions import Empirical, Source, normal, ring
 from gan_course.networks import Ensemble, mixes_samples, mlp
 from gan_course.training import Linear, NonFiniteError, Record, Settings, Trainer, pack
 from gan_course.training.optimisers import bounded
+from gan_course.training.settings import scheduled
 from gan_course.training.state import Player
 
 RUNS = [None, 3]
@@ -670,6 +671,14 @@ def test_a_schedule_sets_the_rate_of_each_step(rates: list[list[float]]):
     assert ours.settings.generator_rate == line(7)  # and it stays
     ours.train(1)
     assert rates[-1] == pytest.approx([line(7)])
+
+
+def test_a_schedule_is_asked_for_each_of_many_steps_at_once():
+    """As a program of many steps asks, and a GPU."""
+    line = Linear(1e-2, 1e-3, 2, 6)
+    each = scheduled(Settings(), {"generator_rate": line, "instance_noise": float}, 3, 4)
+    assert [one.generator_rate for one in each] == [line(step) for step in (3, 4, 5, 6)]
+    assert [one.instance_noise for one in each] == [3.0, 4.0, 5.0, 6.0]
 
 
 def test_a_schedule_may_set_a_rate_for_each_run(rates: list[list[float]]):

@@ -173,6 +173,33 @@ def dropping(runs: int | None) -> Trainer:
     return Trainer(*players, ring(), settings=Settings(batch=16), device="cpu")
 
 
+class Mask(nn.Module):
+    """A network that is dropout alone, and remembers which units were dropped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drop, self.last = nn.Dropout(0.5), nn.Linear(64, 1)
+        self.seen: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        kept = self.drop(torch.ones(len(x), 64))
+        self.seen.append((kept > 0).double())
+        out: Tensor = self.last(kept + 0 * x[:, :1])
+        return out
+
+
+def test_dropout_draws_anew_at_each_look_of_each_step():
+    judge, settings = Mask(), Settings(batch=4)
+    ours = Trainer(mlp(2, 2, width=4), judge, ring(), settings=settings, device="cpu")
+    judge.seen.clear()
+    ours.train(3, progress=False)
+    masks = torch.cat(judge.seen)
+    assert len(masks) == 3 * 3 * 4  # real and generated for D, generated for G
+    alike = masks @ masks.T + (1 - masks) @ (1 - masks).T  # units of 64, as many as by chance
+    assert float(alike.fill_diagonal_(0).max()) < 60
+    assert 0.45 < float(masks.mean()) < 0.55
+
+
 TRAININGS: dict[str, Callable[[int | None], Trainer]] = {
     **{
         pair: lambda runs, pair=pair: trainer(

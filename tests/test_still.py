@@ -98,6 +98,11 @@ def test_the_words_say_what_the_head_says() -> None:
     said = words(head)
     assert "after 7 steps, with k = 3 and the hinge loss" in said
     assert said.endswith(" 5 of 8 modes are covered.")
+    for few in (0.0, 1.0):
+        assert words({**head, "measures": {"modes": few}}).endswith(
+            f" {few:.0f} of 8 modes are covered."
+        )
+    assert words({**head, "measures": {}}).endswith("what the discriminator says.")
 
 
 @pytest.mark.parametrize("layers", [[], ["real"], ["generated", "arrows"], ["optimal"]])

@@ -57,7 +57,9 @@ def words(head: Head) -> str:
     settings, covered = head["values"], head["measures"].get("modes")
     about = f"The lab after {head['step']} steps, with k = {settings['k']} and the "
     about += f"{settings['loss']} loss: data, generated samples and what the discriminator says."
-    return about + (f" {covered:.0f} of {head['modes']} modes are covered." if covered else "")
+    return about + (
+        f" {covered:.0f} of {head['modes']} modes are covered." if covered is not None else ""
+    )
 
 
 def _draw_plane(ax: Axes, head: Head, arrays: dict[str, Tensor]) -> None:
