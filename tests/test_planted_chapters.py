@@ -390,8 +390,16 @@ CHAPTERS = {
                 "eta = torch.tensor([rate(1) for rate in rates])",
             ),
             "the other cost at the thin curve": (
-                "(share * F.logsigmoid(-a)).sum(), weights",
-                "(share * -F.logsigmoid(a)).sum(), weights",
+                "for cost in (F.logsigmoid(-a), -F.logsigmoid(a))",
+                "for cost in (-F.logsigmoid(a), F.logsigmoid(-a))",
+            ),
+            "the thin curve's push turned round": (
+                "for cost in (F.logsigmoid(-a), -F.logsigmoid(a))",
+                "for cost in (-F.logsigmoid(-a), F.logsigmoid(a))",
+            ),
+            "across the gap one cost for both": (
+                "-a.sigmoid() * slope, -(-a).sigmoid() * slope",
+                "-a.sigmoid() * slope, -a.sigmoid() * slope",
             ),
             "the steps of the strangers": (
                 "for _ in range(300):\n    trainer.discriminator_step()",
