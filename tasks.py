@@ -196,7 +196,8 @@ def _users_own(own: str, extras: Sequence[str]) -> str:
 def lab(rest: list[str]) -> None:
     """Open the chapters in JupyterLab."""
     as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    where = [f"--ServerApp.root_dir={ROOT}", "--LabApp.default_url=/lab/tree/notebooks"]
+    first = "/lab/tree/notebooks/00_start_here.ipynb"
+    where = [f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url={first}"]
     run([python("book"), "-m", "jupyterlab", *as_root, *where, *rest])
 
 

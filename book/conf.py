@@ -43,6 +43,7 @@ bibtex_cite_id = "cite-{key}"
 # Outputs are those of the committed notebooks: nothing runs here.
 nb_execution_mode = "off"
 nb_merge_streams = True
+nb_code_prompt_show, nb_code_prompt_hide = "Show the {type}", "Hide the {type}"
 myst_enable_extensions = ["amsmath", "dollarmath"]
 myst_heading_anchors = 3
 # Widgets have left a picture in the notebook; no script is fetched for them.

@@ -108,20 +108,22 @@ def _link_title(
 
 
 def link_back(app: Sphinx, page: nodes.document, name: str) -> None:
-    """Below each entry of the bibliography, the chapters that name it."""
+    """Below each entry of the bibliography, the chapters that name it, and what for."""
     if name != BIBLIOGRAPHY:
         return
     for entry in page.findall(nodes.citation):
         (key,) = (name.removeprefix("cite-") for name in entry["ids"])
         known = app.config.chapter_pages
-        chapters = [number for number in app.config.cited_in.get(key, []) if number in known]
+        said = app.config.cited_in.get(key, {})
+        chapters = [number for number in said if number in known]
         body = next(iter(entry.findall(nodes.paragraph)))
         words = "Chapters " if len(chapters) > 1 else "Chapter "
         for number in chapters:
             there = app.config.chapter_pages[number]
             uri = relative_uri(app.builder.get_target_uri(name), app.builder.get_target_uri(there))
-            body += nodes.Text(f" {words}" if number == chapters[0] else ", ")
+            body += nodes.Text(f" {words}" if number == chapters[0] else "; ")
             body += nodes.reference("", number, refuri=f"{uri}#references", internal=True)
+            body += nodes.Text(f": {said[number]}" if said[number] else "")
         if chapters:
             body += nodes.Text(".")
 
@@ -167,7 +169,10 @@ def offer_to_run(app: Sphinx, page: nodes.document, name: str) -> None:
     """Below a chapter's title, the ways to run it."""
     if name in app.config.chapter_pages.values():
         line = nodes.paragraph(classes=["run-it"])
-        line += [nodes.Text("Run it: "), nodes.literal("", "make lab"), nodes.Text(", then open ")]
+        front = relative_uri(app.builder.get_target_uri(name), app.builder.get_target_uri("index"))
+        how = nodes.reference("", "", refuri=f"{front}#run-it-yourself", internal=True)
+        how += nodes.literal("", "make lab")
+        line += [nodes.Text("Run it: "), how, nodes.Text(", then open ")]
         line += nodes.literal("", f"{name}.ipynb")
         for place, uri in launches(app.config.repository, f"{name}.ipynb").items():
             line += [nodes.Text(" · "), nodes.reference("", place, refuri=uri)]
@@ -227,7 +232,7 @@ def link_code(app: Sphinx, page: nodes.document, name: str) -> None:
 def collect_names(app: Sphinx, env: object) -> None:
     """The library's names, short and with their module, each with its page and anchor.
 
-    A short name that two objects have is none.
+    A short name that two objects have is none, and neither is a method's without its class.
     """
     names: dict[str, tuple[str, str] | None] = {}
     objects = list(app.env.get_domain("py").get_objects())
@@ -236,7 +241,7 @@ def collect_names(app: Sphinx, env: object) -> None:
         if kind not in ("function", "class", "exception", "method", "data"):
             continue
         words = full.removeprefix("gan_course.").split(".")
-        for start in range(len(words)):
+        for start in range(len(words) - (kind == "method")):
             short = ".".join(words[start:])
             names[short] = None if short in names and start else (page, anchor)
     app.config.library_names = {short: there for short, there in names.items() if there}

@@ -15,6 +15,11 @@ from pybtex.richtext import Text
 FILE = Path(__file__).with_name("references.bib")
 #: Between an author and a year in a text.
 GAP = r"(?:['’]s)?,?\s+"
+#: How what names an entry ends, in an item of a list: a year, an arXiv number, pages, a journal.
+NAMED = re.compile(
+    r"(?:(?:19|20)\d\d\*?|\d{4}\.\d{4,5}(?:\]\([^)]*\))?|\d–\d+|Springer|\*[A-Z][^*]*\*(?: \d+)?)"
+    r"\.(?:\s|$)|github\.com\S*(?:\s|$)"
+)
 
 
 class Reference(NamedTuple):
@@ -106,6 +111,17 @@ def listed(item: str) -> Iterator[Reference]:
 def _place(words: str, text: str) -> int:
     found = re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text, flags=re.IGNORECASE)
     return found.start() if found else -1
+
+
+def said_of(item: str) -> str:
+    """What an item of a chapter's list says of its entry beyond naming it, as plain text."""
+    named = [found.end() for found in NAMED.finditer(item)]
+    words = item[named[-1] :].strip().removesuffix(".") if named else ""
+    words = re.sub(r"\\(?:mathrm|text)\{(.*?)\}", r"\1", words)
+    words = re.sub(r"\$(.*?)\$", lambda formula: formula[1].replace("-", "−"), words)
+    for tex, plain in {r"\,": " ", r"\log": "log", "^*": "*"}.items():
+        words = words.replace(tex, plain)
+    return words
 
 
 def items(markdown: str) -> list[str]:

@@ -13,7 +13,7 @@ import player
 import sliders
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
-from references import items, listed
+from references import items, listed, said_of
 from teaching import page
 
 HERE = Path(__file__).resolve().parent
@@ -23,6 +23,12 @@ GENERATED = (
     *("notebooks", "figures", "library", "_static/places", "_static/trainings"),
     *("chapter_map.md", "exercises.md"),
 )
+#: Where a chapter's links lead, in the repository and on the site.
+MOVED = {
+    "](../book/": "](../",
+    "](../TEACHING.md": "](../teaching.md",
+    "ipynb#cell-id=": "ipynb#",
+}
 #: The library's modules in the order of its own page, with what it says of each.
 MODULE = re.compile(r"^``(\w+)``\s+(.+?)\s{2,}(.+)$", re.MULTILINE)
 
@@ -44,6 +50,7 @@ def stage() -> dict[str, str]:
         for name in _imported(notebook):
             used[name].append(path.stem[:2])
         _number(path, notebook)
+        _fold(notebook)
         sliders.place(path.stem[:2], notebook)
         nbformat.write(notebook, path)
     (HERE / "chapter_map.md").write_text(_table(rows), encoding="utf-8")
@@ -53,25 +60,46 @@ def stage() -> dict[str, str]:
     return {path.stem[:2]: f"notebooks/{path.stem}" for path in chapters}
 
 
-def cited_in_chapters() -> dict[str, list[str]]:
-    """For each entry of the bibliography, the numbers of the chapters whose lists name it."""
-    found: dict[str, list[str]] = {}
+def cited_in_chapters() -> dict[str, dict[str, str]]:
+    """For each entry of the bibliography, the chapters whose lists name it, and what they say."""
+    found: dict[str, dict[str, str]] = {}
     for path in sorted((ROOT / "notebooks" / "source").glob("[0-9A-Z]*.md")):
         for item in items(path.read_text(encoding="utf-8")):
             for one in listed(item):
-                found.setdefault(one.key, []).append(path.stem[:2])
+                found.setdefault(one.key, {})[path.stem[:2]] = said_of(item)
     return found
 
 
 def _number(path: Path, notebook: NotebookNode) -> None:
     """Put the chapter's number into its title, its solutions below it; mend links to here."""
     for cell in notebook.cells:  # the book's own pages stand one folder up here
-        cell.source = cell.source.replace("](../book/", "](../").replace("ipynb#cell-id=", "ipynb#")
+        for here, there in MOVED.items():
+            cell.source = cell.source.replace(here, there)
     first = notebook.cells[0]
     first.source = first.source.replace("# ", f"# {path.stem[:2]} ", 1)
     if (path.parent / "solutions" / path.name).exists():
         toctree = f"```{{toctree}}\n:hidden:\n\nSolutions <solutions/{path.stem}>\n```"
         notebook.cells.append(new_markdown_cell(toctree))
+
+
+def _fold(notebook: NotebookNode) -> None:
+    """Where the code is folded, its ticks are, too; the line that is left says how many."""
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        lines = ticks(cell) if "hide-input" in tags else []
+        if lines:
+            tags[tags.index("hide-input")] = "hide-cell"
+            said = lines[0] if len(lines) == 1 else f"✓ {len(lines)} checks"
+            prompt = {"code_prompt_show": said, "code_prompt_hide": said}
+            cell.metadata["mystnb"] = prompt
+
+
+def ticks(cell: NotebookNode) -> list[str]:
+    """The lines of a cell that puts out nothing but passed checks."""
+    if cell.cell_type != "code" or any("text" not in output for output in cell.outputs):
+        return []
+    lines = "".join(output.text for output in cell.outputs).splitlines()
+    return lines if all(line.startswith("✓ ") for line in lines) else []
 
 
 def _row(path: Path, notebook: NotebookNode) -> tuple[str, str, str, str, str]:

@@ -124,6 +124,8 @@ def test_a_name_in_the_text_leads_to_the_library(site: Path) -> None:
     article = inside(site / "notebooks" / "06_training_dynamics.html")
     links = {tag.get_text(): str(tag["href"]) for tag in article.select("a[href]:has(code)")}
     assert links["dirac"].endswith("library/dynamics.html#gan_course.dynamics.dirac")
+    notation = [tag.get_text() for tag in inside(site / "notation.html").select("a:has(code)")]
+    assert notation == ["optimal_discriminator"]  # and not noise, some class's method
 
 
 def test_a_name_in_a_cell_leads_to_the_library(site: Path) -> None:
@@ -152,6 +154,7 @@ def test_terms_and_citations_lead_to_their_pages_and_back(site: Path) -> None:
     entry = parsed(site / "bibliography.html").select("#cite-heusel2017 ~ p, #cite-heusel2017 p")
     back = [str(tag["href"]) for tag in entry[0].select("a[href*=notebooks]")]
     assert [Path(there).name[:2] for there in back] == ["06", "09"]
+    assert "06; 09: The Fréchet distance of features." in entry[0].get_text()
 
 
 def test_pages_fit_their_window_and_ask_nobody(site: Path, browser: Browser) -> None:
@@ -252,6 +255,7 @@ def test_a_public_repository_gives_each_chapter_its_buttons(site: Path) -> None:
         launches("https://github.com/someone/gan-course", notebook)
     line = inside((site / notebook).with_suffix(".html")).select_one("p.run-it")
     assert line is not None and notebook in line.get_text()
+    assert [str(link["href"]) for link in line.select("a")] == ["../index.html#run-it-yourself"]
 
 
 def test_a_recording_gets_the_height_it_asks_for(site: Path, browser: Browser) -> None:

@@ -70,6 +70,21 @@ def test_a_citation_is_found_by_authors_and_year(text: str, key: str | None) -> 
     assert [found for *_, found in references.cited(text)] == ([key] if key else [])
 
 
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        ("I. G. *Nets.* NeurIPS 2014. It is $2\\,\\mathrm{JS} - \\log 4$.", "It is 2 JS − log 4"),
+        ("Gretton, A. (2012). A test. *Journal 13*, 723–773. Section 8.", "Section 8"),
+        ("Theis. *ICLR*. [arXiv:1511.01844](https://arxiv.org/abs/1511.01844). In all.", "In all"),
+        ("S. Chintala. *Tips.* 2016. github.com/soumith/ganhacks. Number 4.", "Number 4"),
+        ("C. Anil. *Sorting.* ICML 2019.", ""),
+        ("N. Inkawhich. *DCGAN Tutorial.* PyTorch tutorials.", ""),
+    ],
+)  # fmt: skip
+def test_what_a_list_says_of_an_entry(item: str, words: str) -> None:
+    assert references.said_of(item) == words
+
+
 # --- The glossary -----------------------------------------------------------------------------
 
 

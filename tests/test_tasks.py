@@ -288,6 +288,12 @@ def test_root_alone_is_allowed_to_be_root(
     assert ["--allow-root" in command for command in started] == [True, False]
 
 
+def test_jupyterlab_opens_at_a_page_that_is_there(started: list[list[str]]) -> None:
+    tasks.lab([])
+    (page,) = (word.partition("/lab/tree/")[2] for word in started[0] if "default_url" in word)
+    assert page and (ROOT / page).is_file()
+
+
 def test_all_tests_run_unless_some_are_chosen(started: list[list[str]]) -> None:
     tasks.test(["-x"])
     tasks.test(["tests/test_tasks.py::test_options_pass_through"])
