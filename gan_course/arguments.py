@@ -220,6 +220,12 @@ def tensor(
     return found
 
 
+def are_whole(value: object) -> bool:
+    """Whether it is a tensor of whole numbers, of any size in memory; truth values are none."""
+    kinds = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+    return isinstance(value, Tensor) and value.dtype in kinds
+
+
 def floats(name: str, value: object, shape: tuple[int, ...], like: Tensor) -> Tensor:
     """A tensor of floats ``(batch, *shape)``, as a network reads it.
 

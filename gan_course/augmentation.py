@@ -49,12 +49,14 @@ class Augment(nn.Module):
         """Keep the shape ``(batch, channels, height, width)``.
 
         Raises:
-            ValueError: ``x`` is of another shape, or no floats.
+            ValueError: ``x`` is of another shape, or no floats, or its pictures are empty.
         """
         if not isinstance(x, Tensor) or x.dim() != 4 or not x.is_floating_point():
             raise ValueError(
                 f"x = {shown(x)}: must be a tensor of floats, (batch, channels, height, width)"
             )
+        if not all(x.shape[1:]):
+            raise ValueError(f"x has shape {tuple(x.shape)}: there is nothing in a picture")
         if not self.training:
             return x
         for kind in self.kinds:

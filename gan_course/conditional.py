@@ -12,7 +12,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from gan_course.arguments import floats, one_device, one_of, shown, whole
+from gan_course.arguments import are_whole, floats, one_device, one_of, shown, whole
 from gan_course.networks import ACTIVATIONS, mlp
 
 #: More classes or units than this are a slip.
@@ -39,8 +39,7 @@ def _rows(label: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
 
 
 def _check_label(label: Tensor, classes: int) -> None:
-    kinds = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
-    if not isinstance(label, Tensor) or label.dtype not in kinds:
+    if not are_whole(label):
         raise ValueError(f"label = {shown(label)}: must be a tensor of whole numbers, (batch,)")
     if torch.compiler.is_compiling() or label.device.type != "cpu":  # to look would be to wait
         return

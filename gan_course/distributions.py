@@ -20,7 +20,17 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 
-from gan_course.arguments import flag, function, number, one_device, shown, sizes, tensor, whole
+from gan_course.arguments import (
+    are_whole,
+    flag,
+    function,
+    number,
+    one_device,
+    shown,
+    sizes,
+    tensor,
+    whole,
+)
 
 #: More dimensions or modes than this are a slip, which would fill the memory without a word.
 _MOST = 10**6
@@ -310,7 +320,7 @@ class Labelled:
         except (TypeError, ValueError, RuntimeError, OverflowError):
             raise ValueError(f"labels = {shown(labels)}: must be whole numbers") from None
         count = len(self.samples.data)
-        if found.shape != (count,) or found.is_floating_point() or found.is_complex():
+        if found.shape != (count,) or not are_whole(found):
             raise ValueError(
                 f"labels has shape {tuple(found.shape)} and dtype {found.dtype}: "
                 f"expected ({count},), whole numbers"

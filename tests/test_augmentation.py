@@ -140,6 +140,13 @@ def test_a_training_with_it_is_repeated_by_its_seed(runs: int | None) -> None:
     assert torch.equal(*results)
 
 
+@pytest.mark.parametrize("shape", [(2, 0, 8, 8), (2, 1, 0, 8), (2, 1, 8, 0)])
+def test_empty_pictures_are_named_and_no_pictures_are_none(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"x has shape .*nothing in a picture"):
+        Augment()(torch.zeros(shape))
+    assert Augment()(torch.zeros(0, 1, 8, 8)).shape == (0, 1, 8, 8)
+
+
 @pytest.mark.parametrize("kinds", ["colour", [], ["blur"], None, [1], 3])
 def test_unknown_kinds_are_named(kinds: object) -> None:
     with pytest.raises(ValueError, match="kinds = "):

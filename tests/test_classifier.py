@@ -158,6 +158,32 @@ def test_pictures_of_another_kind_are_refused_by_name(judge: Classifier) -> None
         picture_quality(PICTURES[None, :9], PICTURES[:9], judge.network)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="network"):
         Classifier(nn.Linear(2, 2), Interval(0, 0, 1))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"(?s)network = .*weight for each channel"):
+        Classifier(nn.Sequential(nn.Flatten(), nn.ReLU()), Interval(0, 0, 1))
+    with pytest.raises(ValueError, match=r"accuracy = 0\.9: must be an Interval"):
+        Classifier(judge.network, 0.9)  # type: ignore[arg-type]
+    with pytest.raises(
+        ValueError, match=r"images has shape .*3, 3\), which the classifier does not"
+    ):
+        judge.features(PICTURES[:2, :, :3, :3])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_pictures_in_another_precision_are_those_in_single(dtype: torch.dtype) -> None:
+    one, other = (
+        train_classifier(x, LABELS[:60], steps=2, held_out=20)
+        for x in (PICTURES[:60], PICTURES[:60].to(dtype))
+    )
+    found = other.features(PICTURES[:9].to(dtype))
+    torch.testing.assert_close(found, one.features(PICTURES[:9]))
+
+
+@pytest.mark.parametrize(
+    "labels", [LABELS[:60] - 1, LABELS[:60] + 10**9, LABELS[:60] > 0, LABELS[:60].float()]
+)
+def test_labels_of_no_class_are_named(labels: Tensor) -> None:
+    with pytest.raises(ValueError, match="labels "):
+        train_classifier(PICTURES[:60], labels, steps=1, held_out=20)
 
 
 def test_what_lies_beyond_black_and_white_is_seen_as_shown(judge: Classifier) -> None:

@@ -277,6 +277,10 @@ BAD: dict[str, tuple[Callable[[], object], str]] = {
     "corners": (lambda: Uniform(1.0, 0.0), r"high = \[0.0\]: must be above low = \[1.0\]"),
     "corner shapes": (lambda: Uniform([0.0], [1.0, 2.0]), r"low has shape \(1,\)"),
     "no data": (lambda: Empirical(torch.empty(0, 2)), r"data has shape \(0, 2\)"),
+    "labels true": (
+        lambda: Labelled(torch.zeros(2, 2), torch.tensor([True, False])),
+        r"labels has shape \(2,\) and dtype torch.bool: expected \(2,\), whole numbers",
+    ),
     "flat data": (lambda: Empirical(torch.zeros(3)), r"data has shape \(3,\)"),
     "ring": (lambda: ring(modes=0), r"modes = 0"),
     "grid": (lambda: grid(side=0), r"side = 0"),

@@ -288,9 +288,16 @@ def test_perfect_labels_score_the_floor() -> None:
     assert float(found.kl.mean()) == pytest.approx(999 / 52_000, rel=0.05)
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32])
+def test_whole_numbers_of_any_kind_are_counted(dtype: torch.dtype) -> None:
+    labels = torch.tensor([[0, 2, 2]], dtype=dtype)
+    assert label_coverage(labels, torch.ones(3)).counts.tolist() == [[1, 0, 2]]
+
+
 def test_odd_labels_and_shares_are_named() -> None:
     good, share = torch.tensor([[0, 1]]), torch.ones(2)
-    for labels in (good.float(), good[0], good + 1, good - 1, torch.zeros(1, 0, dtype=torch.long)):
+    none = torch.zeros(1, 0, dtype=torch.long)
+    for labels in (good.float(), good > 0, good[0], good + 1, good - 1, none):
         with pytest.raises(ValueError, match="labels"):
             label_coverage(labels, share)
     for bad in (torch.zeros(2), -share, share.unsqueeze(0)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -245,6 +246,36 @@ def test_captions_are_read_back() -> None:
         images.read_captions(["circle red large a at the centre"])
     with pytest.raises(ValueError, match="factors"):
         images.captions(SceneFactors(*(torch.tensor([9]) for _ in range(4))))
+
+
+def test_no_captions_are_no_factors() -> None:
+    none = images.read_captions([])
+    assert [len(part) for part in none] == [0] * 4
+    assert images.captions(none) == []
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        list,
+        lambda f: SceneFactors(*(part.float() for part in f)),
+        lambda f: SceneFactors(*(part > 0 for part in f)),
+        lambda f: SceneFactors(*(part[0] for part in f)),
+        lambda f: SceneFactors(*(part[:, None] for part in f)),
+        lambda f: f._replace(colour=f.colour[:3]),
+        lambda f: f._replace(place=f.place - 1),
+        lambda f: (*f, f.size),
+        lambda f: f[:3],
+        lambda f: SceneFactors(*(part.numpy() for part in f)),
+    ],
+)
+def test_what_are_no_factors_is_named(spoil: Callable[[SceneFactors], object]) -> None:
+    factors = images.shapes("held out", copies=1, size=16)[1]
+    assert images.captions(SceneFactors(*(part.byte() for part in factors)))[0].startswith(
+        "a small"
+    )
+    with pytest.raises(ValueError, match=r"(?s)factors = .*must be SceneFactors"):
+        images.captions(spoil(factors))  # type: ignore[arg-type]
 
 
 def test_shapes_come_out_alike_from_one_seed() -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from gan_course.arguments import one_of, shown, whole, words_of
+from gan_course.arguments import are_whole, one_of, shown, whole, words_of
 
 
 class SceneFactors(NamedTuple):
@@ -100,21 +100,22 @@ def captions(factors: SceneFactors) -> list[str]:
         factors: as :func:`shapes` returns them.
 
     Raises:
-        ValueError: it is none, or a number stands for no word.
+        ValueError: they are none, not equally many, or a number stands for no word.
     """
     sentence, choices = "a {} {} {} at the {}", list(SCENE_FACTORS.values())
-    rows = []
-    if isinstance(factors, tuple) and all(isinstance(part, Tensor) for part in factors):
-        rows = list(zip(*(part.tolist() for part in factors), strict=False))
-    numbers = [range(len(words)) for words in choices]
-    for row in rows:
-        if [number in known for number, known in zip(row, numbers, strict=False)] != [True] * 4:
-            rows = []
-    if not rows:
+    columns: list[list[int]] = []
+    if isinstance(factors, tuple) and all(are_whole(part) and part.dim() == 1 for part in factors):
+        columns = [part.tolist() for part in factors]
+    fits = len(columns) == len(choices) and len({len(column) for column in columns}) == 1
+    if not fits or not all(
+        0 <= number < len(words)
+        for words, column in zip(choices, columns, strict=True)
+        for number in column
+    ):
         raise ValueError(f"factors = {shown(factors)}: must be SceneFactors, as shapes() makes")
     return [
         sentence.format(*(words[number] for words, number in zip(choices, row, strict=True)))
-        for row in rows
+        for row in zip(*columns, strict=True)
     ]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from gan_course.arguments import flag, shown, tensor
+from gan_course.arguments import are_whole, flag, shown, tensor
 from gan_course.distributions import Labelled
 
 
@@ -93,10 +93,7 @@ def stacked_label(classes: Tensor) -> Tensor:
     Raises:
         ValueError: there are not three, or one is no digit.
     """
-    known = isinstance(classes, Tensor) and not (
-        classes.is_floating_point() or classes.is_complex() or classes.dtype == torch.bool
-    )
-    if not known or not classes.dim() or classes.shape[-1] != 3:
+    if not are_whole(classes) or not classes.dim() or classes.shape[-1] != 3:
         raise ValueError(f"classes = {shown(classes)}: must be whole numbers, (..., 3)")
     if classes.numel() and not (int(classes.min()) >= 0 and int(classes.max()) <= 9):
         raise ValueError(f"classes = {shown(classes)}: must be digits, 0 to 9")

@@ -21,6 +21,8 @@ from gan_course.metrics.samples import Interval, proportion_interval
 
 #: Pictures that pass the network at a time.
 _ROWS = 1024
+#: A class beyond is a slip, whose network would fill the memory.
+_LAST = 10**5
 
 
 class Classifier:
@@ -35,7 +37,8 @@ class Classifier:
         accuracy: as above. A measure is no better than the eyes it sees with.
 
     Raises:
-        ValueError: the network is no ``Sequential`` of two layers or more.
+        ValueError: the network is no ``Sequential`` of two layers or more that begins with a
+            weight for each channel, or the accuracy no interval.
     """
 
     def __init__(self, network: nn.Sequential, accuracy: Interval) -> None:
@@ -43,6 +46,14 @@ class Classifier:
             raise ValueError(
                 f"network = {shown(network)}: must be a Sequential of 2 or more layers"
             )
+        weight = next(network.parameters(), None)
+        if weight is None or weight.dim() < 2:
+            raise ValueError(
+                f"network = {shown(network)}: must begin with a layer that has a weight for each "
+                "channel of a picture"
+            )
+        if not isinstance(accuracy, Interval):
+            raise ValueError(f"accuracy = {shown(accuracy)}: must be an Interval")
         self.network, self.accuracy = network, accuracy
 
     def __repr__(self) -> str:
@@ -84,7 +95,13 @@ class Classifier:
         one_device(classifier=weight, images=images)
         self.network.eval()
         rows = images.flatten(0, -4).to(weight.dtype).clamp(-1, 1)
-        found = [layers(rows[start : start + _ROWS]) for start in range(0, len(rows), _ROWS)]
+        try:
+            found = [layers(rows[start : start + _ROWS]) for start in range(0, len(rows), _ROWS)]
+        except RuntimeError as error:
+            raise ValueError(
+                f"images has shape {tuple(images.shape)}, which the classifier does not take: "
+                f"{error}"
+            ) from error
         seen: Tensor = torch.cat(found)
         return seen.reshape(*images.shape[:-3], *seen.shape[1:])
 
@@ -117,7 +134,8 @@ def train_classifier(
         >>> judge.features(digits()[0][:5]).shape
         torch.Size([5, 64])
     """
-    images = tensor("images", images, "(samples, channels, height, width)", least=1)
+    shape = "(samples, channels, height, width)"
+    images = tensor("images", images, shape, least=1, dtype=torch.float32)
     if not isinstance(labels, Tensor):
         raise ValueError(f"labels = {shown(labels)}: must be a tensor of whole numbers, (samples,)")
     one_device(images=images, labels=labels)
@@ -135,8 +153,8 @@ def train_classifier(
     order = torch.randperm(len(images), generator=random, device=images.device)
     unseen, seen = order[:held_out], order[held_out:]
     data = Labelled(images[seen], labels[seen])
-    if int(labels.min()) < 0:
-        raise ValueError(f"labels = {shown(labels)}: must be from 0 on")
+    if int(labels.min()) < 0 or int(labels.max()) > _LAST:
+        raise ValueError(f"labels = {shown(labels)}: must be from 0 to {_LAST} at most")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = _network(images.shape[1], features, int(labels.max()) + 1).to(images.device)

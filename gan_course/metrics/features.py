@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from gan_course.arguments import one_device, shown, tensor, whole
+from gan_course.arguments import are_whole, one_device, shown, tensor, whole
 from gan_course.metrics.samples import as_pair, nearest_neighbors
 
 #: Distances between this many points and all others are held in memory at a time.
@@ -215,8 +215,7 @@ def label_coverage(labels: Tensor, share: Tensor) -> LabelCoverage:
     share = tensor("share", share, "(classes)", least=1, dtype=torch.float64)
     if not bool((share >= 0).all()) or not 0 < float(share.sum()) < math.inf:
         raise ValueError(f"share = {shown(share)}: must be at least 0, not all of them, and finite")
-    whole_numbers = isinstance(labels, Tensor) and labels.dtype in (torch.int64, torch.int32)
-    if not whole_numbers or labels.dim() != 2 or not labels.numel():
+    if not are_whole(labels) or labels.dim() != 2 or not labels.numel():
         raise ValueError(f"labels = {shown(labels)}: must be whole numbers, (runs, samples)")
     one_device(labels=labels, share=share)
     if int(labels.min()) < 0 or int(labels.max()) >= len(share):
