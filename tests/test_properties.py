@@ -594,7 +594,14 @@ def is_huge(odd: Any) -> bool:
     return isinstance(odd, Tensor) and odd.is_floating_point() and bool((odd.abs() > 1e30).any())
 
 
-@pytest.mark.parametrize("name", CALLS)
+#: Whose every call is an integral, or several.
+LONG = ("followed_gradient", "generator_gradient", "wasserstein1")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in CALLS],
+)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_an_odd_argument_is_right_or_named(name: str) -> None:
     call, right = CALLS[name]
