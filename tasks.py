@@ -211,7 +211,9 @@ def test(rest: list[str]) -> None:
         return
     chosen = any((ROOT / word.split("::")[0]).exists() for word in rest)
     places = [] if chosen else ["tests"] if "--quick" in rest else ["tests", "notebooks"]
-    run([python("book", "test"), "-m", "pytest", *NBVAL, *places, *rest])
+    cells = any("notebooks" in word for word in [*places, *rest])
+    options = NBVAL if cells else ["-p", "no:nbval"]  # whose import takes seconds
+    run([python("book", "test"), "-m", "pytest", *WORKERS, *options, *places, *rest])
 
 
 def _test_chapter(chapter: str, rest: Sequence[str]) -> None:
@@ -226,7 +228,20 @@ def _test_chapter(chapter: str, rest: Sequence[str]) -> None:
     run([interpreter, "-m", "ruff", "format", "--check", *map(str, built)])
     tests = [f"tests/test_chapter_{chapter}.py", "tests/test_prose.py"]
     named = f"{sources[0].stem} or chapter_{chapter}"  # of the prose's tests, this chapter's
-    run([interpreter, "-m", "pytest", *NBVAL, *map(str, built), *tests, "-k", named, *rest])
+    run(
+        [
+            interpreter,
+            "-m",
+            "pytest",
+            *WORKERS,
+            *NBVAL,
+            *map(str, built),
+            *tests,
+            "-k",
+            named,
+            *rest,
+        ]
+    )
 
 
 NBVAL = [
@@ -234,6 +249,8 @@ NBVAL = [
     "--nbval-current-env",
     "--nbval-sanitize-with=tests/sanitize.cfg",
     "--nbval-cell-timeout=300",
+]
+WORKERS = [
     "--numprocesses=2",
     "--dist=loadfile",
     "--no-loadscope-reorder",  # conftest.py puts the long ones first

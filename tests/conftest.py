@@ -7,29 +7,38 @@ import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import pytest
-
-# The device of test_devices.py must be there before autograd's threads are, which start with the
-# first backward: some files of tests do that when they are imported.
-import standin  # noqa: F401
-import torch
-from matplotlib.axes import Axes
 
 if TYPE_CHECKING:
     from jupyter_browser import Course
+    from matplotlib.axes import Axes
     from playwright.sync_api import Browser
 
 pytest.register_assert_rewrite("tools", "toys")  # a failed assert shows its values
-mpl.use("Agg")
 # What a shell starts with `&` ignores SIGINT, and so would the processes that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-torch.set_num_threads(1)
+
+
+@pytest.hookimpl(trylast=True)  # xdist's has been called
+def pytest_configure(config: pytest.Config) -> None:
+    """One thread, no screen; who only hands tests to the workers need not wait for torch."""
+    if config.pluginmanager.hasplugin("dsession"):
+        return
+    import matplotlib as mpl
+
+    # The device of test_devices.py must be there before autograd's threads are, which start with
+    # the first backward: some files of tests do that when they are imported.
+    import standin  # noqa: F401
+    import torch
+
+    mpl.use("Agg")
+    torch.set_num_threads(1)
 
 
 @pytest.fixture
 def ax() -> Iterator[Axes]:
+    import matplotlib.pyplot as plt
+
     figure, axes = plt.subplots()
     yield axes
     plt.close(figure)

@@ -299,9 +299,10 @@ def test_all_tests_run_unless_some_are_chosen(started: list[list[str]]) -> None:
     tasks.test(["tests/test_tasks.py::test_options_pass_through"])
     assert started[0][-3:] == ["tests", "notebooks", "-x"]
     assert "notebooks" not in started[1]
-    assert "--nbval" in started[0]
     tasks.test(["--quick"])
     assert started[2][-2:] == ["tests", "--quick"]
+    tasks.test(["notebooks/A1_errata.ipynb"])
+    assert ["--nbval" in command for command in started] == [True, False, False, True]
 
 
 def test_one_chapter_is_checked_by_one_command(started: list[list[str]]) -> None:
