@@ -215,6 +215,18 @@ CHAPTERS = {
                 'of_seeds("high_quality", "even", cost, t) for cost',
                 'of_seeds("high_quality", "far ahead", cost, t) for cost',
             ),
+            "the bug under the healthy name": (
+                'bugged.loc["detached"], bugged.loc["forgotten"]',
+                'bugged.loc["forgotten"], bugged.loc["detached"]',
+            ),
+            "turning back where no noise falls": (
+                "z_line[:, 0].abs() < 2.7",
+                "z_line[:, 0].abs() < 4.5",
+            ),
+            "samples beside their place": (
+                "counts / len(even_noise) / dx",
+                "counts.roll(9, dims=1) / len(even_noise) / dx",
+            ),
             "D* as the share of the generated": (
                 "D_star = p_data / (p_data + alone[0][0])",
                 "D_star = alone[0][0] / (p_data + alone[0][0])",

@@ -29,7 +29,7 @@ SETTINGS: dict[str, Any] = {
     "width": 64,
     "samples": 2_500,
     "rate": 1e-3,
-    "looks": [300, 700],  # in steps
+    "looks": [100, 300, 500, 700, 1_000, 1_400],  # in steps
 }
 QUICK = SETTINGS | {"runs": 4, "looks": [60]}
 
