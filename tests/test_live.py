@@ -1171,17 +1171,6 @@ def test_a_recording_of_a_training_that_goes_on_counts_its_own_steps_and_tells_t
     assert lab.trainer.steps == 22
 
 
-def test_slow_motion_takes_one_step_of_the_training_for_k_of_d(lab: Lab) -> None:
-    lab.set(k=3)
-    lab.do("slow motion")
-    lab.run(3 * 4 + 3 + 1)  # the pieces of three D steps and a G step, and the next round's first
-    assert lab.trainer.steps == 1
-    assert lab._piece is not None and lab._piece.text.startswith("D step 1 of 3")
-    lab.do("slow motion")
-    lab.run(0)
-    assert lab.trainer.steps == 2  # the round that was begun
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
