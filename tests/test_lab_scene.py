@@ -18,7 +18,6 @@ from gan_course.lab import Driver, Lab, driver
 from gan_course.lab.controls import LAYERS, along_the_wall
 from gan_course.lab.curves import NAMES
 from gan_course.lab.scene import CELLS, GRID, MESH, Scene
-from gan_course.lab.scores import reading
 from gan_course.lab.still import draw
 from gan_course.metrics import mode_coverage
 
@@ -201,14 +200,6 @@ def test_what_lies_outside_the_picture_is_no_part_of_its_histogram() -> None:
     inside = float((scene.fake < 10).float().mean())
     assert 0.4 < inside < 0.6
     assert torch.trapezoid(q, axis(scene, len(q))).item() == pytest.approx(inside, abs=0.02)
-
-
-@pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_a_critic_s_shade_stays_within_its_ends_on_both_sides_of_the_middle(sign: float) -> None:
-    """Scores that lie farther below the middle than above it, and the other way round."""
-    scores = sign * torch.tensor([-6.0, -1.0, 0.0, 2.0])
-    shade = reading("wasserstein").shade(scores, torch.tensor(0.0))
-    torch.testing.assert_close(shade, 0.5 + sign * torch.tensor([-6.0, -1.0, 0.0, 2.0]) / 12)
 
 
 def test_the_rates_along_a_wall_are_even_on_the_scale_of_the_slider() -> None:
