@@ -214,6 +214,8 @@ def tensor(
     if not fits or any(size < least for size in found.shape):
         enough = f", at least {least} of each" if least else ""
         raise ValueError(f"{name} has shape {tuple(found.shape)}: expected {shape}{enough}")
+    if finite and found.is_meta:
+        raise ValueError(f"{name} is on device meta: must have numbers")
     if finite and not bool(found.isfinite().all()):
         at = (~found.isfinite()).nonzero()[0].tolist()
         raise ValueError(f"{name} = {found[tuple(at)].item()} at {at}: must be finite numbers")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -169,6 +170,25 @@ def test_perfect_samples_cover_what_the_formula_says_whatever_the_law() -> None:
             assert error < 0.02
     # All orders of three points, two real and one generated: the k-th of the others is as likely.
     assert coverage_of_perfect_samples(1, 2, 1) == pytest.approx(1 - 1 / 2)
+
+
+@pytest.mark.parametrize("measure", [frechet_distance, kernel_distance])
+def test_a_distance_may_be_a_loss(measure: Callable[..., Tensor]) -> None:
+    """Its slope is that of differences, and nothing warns."""
+    x, y = randn(1, 30, 2, seed=1), 1.5 * randn(1, 40, 2, seed=2)
+    x.requires_grad_()
+    (slope,) = torch.autograd.grad(measure(x, y).sum(), x)
+    h, ahead = 1e-5, torch.zeros_like(x)
+    ahead[0, 3, 1] = h
+    with torch.no_grad():
+        expected = (measure(x + ahead, y) - measure(x - ahead, y)) / (2 * h)
+    assert float(slope[0, 3, 1]) == pytest.approx(float(expected), rel=1e-4, abs=1e-9)
+    assert abs(float(slope[0, 3, 1])) > 1e-5
+
+
+def test_numbers_that_are_nowhere_are_named() -> None:
+    with pytest.raises(ValueError, match="x is on device meta: must have numbers"):
+        frechet_distance(torch.zeros(1, 9, 2, device="meta"), torch.zeros(1, 9, 2))
 
 
 def test_what_lies_on_the_edge_of_a_ball_lies_inside() -> None:

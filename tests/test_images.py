@@ -164,6 +164,8 @@ def test_a_missing_character_is_named() -> None:
         images.glyphs(16, "a ")
     with pytest.raises(ValueError, match=r"characters = 'aa'.*different"):
         images.glyphs(16, "aa")
+    with pytest.raises(ValueError, match=r"characters = .*stands alone"):
+        images.glyphs(16, "\u0301")  # an accent without its letter
 
 
 # --- Scenes -------------------------------------------------------------------------------

@@ -135,6 +135,8 @@ def _inked(file: str, room: float, characters: str) -> list[NDArray[np.uint8]]:
         ink = np.array(face.get_image(), dtype=np.uint8)
         rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
         found.append(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+        if max(found[-1].shape) > room + 2:  # an accent without its letter is drawn with a circle
+            raise ValueError(f"characters = {character!r}: must be one that stands alone")
     return found
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor
 
 from gan_course.arguments import are_whole, one_device, shown, tensor, whole
-from gan_course.metrics.samples import as_pair, nearest_neighbors
+from gan_course.metrics.samples import as_pair, largest, nearest_neighbors
 
 #: Distances between this many points and all others are held in memory at a time.
 _ROWS = 512
@@ -37,7 +37,7 @@ def frechet_distance(x: Tensor, y: Tensor) -> Tensor:
         ValueError: the shapes do not fit, or a number is not finite.
     """
     x, y = as_pair(x, y, least=2)
-    size = max(float(x.abs().max()), float(y.abs().max())) or 1.0  # so that no square overflows
+    size = largest(x, y) or 1.0  # so that no square overflows
     x, y = x / size, y / size
     of_x, of_y = _covariance(x), _covariance(y)
     # tr (Σₓ Σᵧ)^½ is that of (Σₓ^½ Σᵧ Σₓ^½)^½, which is symmetric.
@@ -74,7 +74,7 @@ def kernel_distance(x: Tensor, y: Tensor) -> Tensor:
             power is not.
     """
     x, y = as_pair(x, y, least=2)
-    most = max(float(x.abs().max()), float(y.abs().max()))
+    most = largest(x, y)
     if most > 1e40:
         raise ValueError(f"x or y = {most:.3g}: must be at most 1e40 in size")
     (n, m), dim = (x.shape[1], y.shape[1]), x.shape[2]

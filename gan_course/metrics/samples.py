@@ -274,7 +274,7 @@ def sliced_wasserstein(
         x.shape[2], projections, generator=generator, dtype=torch.float64, device=x.device
     )
     directions = F.normalize(normal, dim=0)
-    size = float(torch.maximum(x.abs().max(), y.abs().max())) or 1.0  # so that no power overflows
+    size = largest(x, y) or 1.0  # so that no power overflows
     costs = [
         _transport_cost(a / size @ directions, b / size @ directions, p).mean()
         for a, b in _pairs(x, y)
@@ -487,7 +487,7 @@ def _pairs(x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
 def _gram(x: Tensor, y: Tensor, bandwidth: float) -> Tensor:
     """The kernel between all points of both samples, ``(runs, points, points)``, diagonal 0."""
     pooled = torch.cat([x, y], dim=1)
-    size = float(pooled.abs().max()) or 1.0  # squares of 1e-160 or 1e160 leave the floats
+    size = largest(pooled) or 1.0  # squares of 1e-160 or 1e160 leave the floats
     apart = torch.cdist(pooled / size, pooled / size, compute_mode="donot_use_mm_for_euclid_dist")
     apart *= size / bandwidth
     kernel = torch.exp(-apart.square() / 2)
@@ -505,6 +505,11 @@ def _mmd_of_labels(gram: Tensor, first: Tensor) -> Tensor:
     between = gram.sum(dim=1) @ first.T - within_x
     within_y = gram.sum(dim=(1, 2)).unsqueeze(1) - within_x - 2 * between
     return within_x / (n * (n - 1)) + within_y / (m * (m - 1)) - 2 * between / (n * m)
+
+
+def largest(*points: Tensor) -> float:
+    """The largest number in some tensors, whatever its sign; no gradient flows through it."""
+    return max(float(part.detach().abs().max()) for part in points)
 
 
 def as_pair(x: Tensor, y: Tensor, least: int) -> tuple[Tensor, Tensor]:
