@@ -890,8 +890,12 @@ CHAPTERS = {
                 "torch.where(HIGHER, scored <= worst, scored >= worst)",
             ),
             "forgers in another order": (
-                "range(len(forgers)), forgers,",
-                "range(len(forgers)), [*forgers][::-1],",
+                'range(len(forgers) + 1), [*forgers, "the bar"],',
+                'range(len(forgers) + 1), [*[*forgers][::-1], "the bar"],',
+            ),
+            "forgers: a bar of the best": (
+                "real_scores.amin(0), real_scores.amax(0))",
+                "real_scores.amax(0), real_scores.amin(0))",
             ),
             "one digit: the rows exchanged": (
                 'ax.set_ylabel(f"β₁ = {beta}"',
@@ -946,6 +950,11 @@ CHAPTERS = {
                 "(far.loc[end] > 2 * far.min())",
                 "(far.loc[end] < 2 * far.min())",
             ),
+            "late: real digits' distance for their precision": (
+                'of_real["frechet"])',
+                'of_real["precision"])',
+            ),
+            "stacks: no dirt": ("(dirty + 0.7 *", "(dirty + 0.0 *"),
             "late: D plays on": (
                 "stopped = LATE[-1] + late_note",
                 "stopped = LATE[-1] + 0 * late_note",
