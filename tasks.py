@@ -210,9 +210,9 @@ def test(rest: list[str]) -> None:
             _test_chapter(chapter, rest)
         return
     chosen = any((ROOT / word.split("::")[0]).exists() for word in rest)
-    places = [] if chosen else ["tests"] if "--quick" in rest else ["tests", "notebooks"]
-    cells = any("notebooks" in word for word in [*places, *rest])
-    options = NBVAL if cells else ["-p", "no:nbval"]  # whose import takes seconds
+    quick = "--quick" in rest
+    places = [] if chosen else ["tests"] if quick else ["tests", "notebooks"]
+    options = ["-p", "no:nbval"] if quick else NBVAL  # its import takes seconds
     run([python("book", "test"), "-m", "pytest", *WORKERS, *options, *places, *rest])
 
 
