@@ -702,20 +702,24 @@ CHAPTERS = {
                 "for cost, value in reversed(price.items())]\nax",
             ),
             "the lead taken the other way": (
-                "by_seed[measure][one] - by_seed[measure][other]",
-                "by_seed[measure][other] - by_seed[measure][one]",
+                "(in_time[measure][one] - in_time[measure][other])",
+                "(in_time[measure][other] - in_time[measure][one])",
             ),
             "another moment on the axis": (
                 'ylabel="share with all 8 modes, step 2,000"',
                 'ylabel="share with all 8 modes, step 8,000"',
             ),
             "the norms of equalised costs": (
-                'loudness[loudness["norm"] == "own"].groupby("cost")',
-                'loudness[loudness["norm"] == "equal"].groupby("cost")',
+                'as_they_are = loudness[loudness["norm"] == "own"]',
+                'as_they_are = loudness[loudness["norm"] == "equal"]',
             ),
             "the last look for the first": (
                 'each_look[each_look["step"] == looks[0]]',
                 'each_look[each_look["step"] == looks[-1]]',
+            ),
+            "growth upside down": (
+                'np.log(f["late_norm"] / f["early_norm"])',
+                'np.log(f["early_norm"] / f["late_norm"])',
             ),
             "Wasserstein alone is another row": (
                 '"Wasserstein, no leash": ("no leash", 1, "wasserstein")',
