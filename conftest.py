@@ -22,8 +22,8 @@ os.environ["TQDM_DISABLE"] = "1"  # a bar shows on slow machines only
 
 
 #: Files of tests that start processes, build, compile or sweep, which takes minutes in all.
-SLOW = ("audit", "benchmarks", "build", "executors", "figures", "notebook", "planted", "programs")
-SLOW += ("ranks", "soak", "sweeps", "wrong_answers")
+SLOW = ("audit", "benchmarks", "build", "executors", "figures", "notebook", "planted")
+SLOW += ("planted_chapters", "programs", "ranks", "soak", "sweeps", "wrong_answers")
 #: What runs a chapter in JupyterLab, and compares its outputs as nbval would.
 CHAPTER = "test_a_chapter_runs_in_the_browser"
 #: Tests that are minutes each: any worker takes the next, whatever file it stands in.
@@ -33,6 +33,11 @@ ALONE = (CHAPTER, "test_every_planted_fault_is_noticed")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--quick`` is for the loop of daily work."""
     parser.addoption("--quick", action="store_true", help="leave out browsers and what is slow")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What is slow as a whole is not even read for ``--quick``, which would take seconds."""
+    return True if config.getoption("quick") and _is_slow_file(collection_path) else None
 
 
 @pytest.hookimpl(trylast=True)  # -k and -m have chosen
@@ -69,7 +74,11 @@ def _executed_twice(items: list[pytest.Item]) -> list[pytest.Item]:
 
 def _is_slow(item: pytest.Item) -> bool:
     marks = {mark.name for mark in item.iter_markers()}
-    return bool(marks & {"browser", "slow"}) or item.path.stem.removeprefix("test_") in SLOW
+    return bool(marks & {"browser", "slow"}) or _is_slow_file(item.path)
+
+
+def _is_slow_file(path: Path) -> bool:
+    return path.stem.removeprefix("test_") in SLOW
 
 
 @pytest.fixture(autouse=True)

@@ -332,9 +332,10 @@ def test_short(): pass
 def test_quick_leaves_out_what_is_slow(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nmarkers = slow\n    browser")
     pytester.makeconftest((ROOT / "conftest.py").read_text(encoding="utf-8"))
-    pytester.makepyfile(QUICK)
+    pytester.makepyfile(QUICK, test_soak="raise SystemError('it is read')\n")
     pytester.runpytest_inprocess("--quick").assert_outcomes(passed=1, deselected=2)
-    pytester.runpytest_inprocess().assert_outcomes(passed=3)
+    pytester.path.joinpath("test_soak.py").write_text("def test(): pass\n", encoding="utf-8")
+    pytester.runpytest_inprocess().assert_outcomes(passed=4)
 
 
 BROWSER = """
