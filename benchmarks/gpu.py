@@ -140,7 +140,7 @@ PARTS: dict[str, list[str]] = {
     "pictures": [str(HERE / "tutorial.py")],
     **{
         f"chapter 11, {task}": [str(HERE / "stand.py"), task]
-        for task in ("ring", "grid", "stacked")
+        for task in ("ring", "grid", "stacked", "glyphs")
     },
     **{
         f"chapter 11, families, {task}": [str(HERE / "stand.py"), f"families-{task}"]

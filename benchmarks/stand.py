@@ -1,6 +1,6 @@
 """Chapter 11's modern baseline and its families at full size: longer and wider, on a GPU.
 
-    python benchmarks/stand.py [ring grid stacked families-ring families-digits …] [--device cuda]
+    python benchmarks/stand.py [ring grid stacked glyphs families-ring …] [--device cuda]
 
 The rows, the rates and the measures are those of ``figures/sweeps/baseline.py`` and
 ``families.py``, the settings their ``FULL``. The families are compared at equal time here, too:
@@ -35,7 +35,7 @@ def ladder(target: str, settings: dict[str, Any], device: str, folder: Path = RE
     """Train the rows of a target that are not there yet; how many were trained.
 
     Args:
-        target: ``"ring"``, ``"grid"`` or ``"stacked"``.
+        target: ``"ring"``, ``"grid"``, ``"stacked"`` or ``"glyphs"``.
         settings: as ``baseline.SETTINGS``.
         device: where it trains.
         folder: of the table and of the note beside it.

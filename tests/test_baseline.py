@@ -19,6 +19,19 @@ from gan_course.metrics import mean_interval
 
 script = load("figures/sweeps/baseline.py")
 TARGETS = list(script.SETTINGS["targets"])
+PICTURES = ["stacked", "glyphs"]
+
+
+def unjudged(name: str) -> Any:
+    """A task without its data and its judge, which take seconds."""
+    task = script.Task.__new__(script.Task)
+    task.settings, task.shape, task.data = (
+        script.SETTINGS["targets"][name],
+        script.SHAPES[name],
+        None,
+    )
+    task.latent = task.settings.get("latent", 2)
+    return task
 
 
 def record(name: str, quick: str = "") -> pd.DataFrame:
@@ -36,11 +49,11 @@ def test_each_row_of_the_ladder_differs_from_the_last_in_one_thing():
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_residual_or_not_the_networks_have_as_many_weights(name: str):
-    task = script.Task.__new__(script.Task)  # without the judge, which takes seconds
-    task.settings = script.SETTINGS["targets"][name]
-    task.pixels, task.latent = (192, 64) if name == "stacked" else (2, 2)
     counts = [
-        [sum(w.numel() for w in build().parameters()) for build in task.players(residual, 1)]
+        [
+            sum(w.numel() for w in build().parameters())
+            for build in unjudged(name).players(residual, 1)
+        ]
         for residual in (False, True)
     ]
     assert counts[0] == counts[1]
@@ -98,6 +111,49 @@ def test_the_judge_of_stacks_counts_modes(monkeypatch: pytest.MonkeyPatch):
     assert found["score"].item() == pytest.approx((seen + unseen_classes) / 2, abs=1e-6)
 
 
+def test_glyphs_are_judged_beside_unseen_ones_and_their_rate_is_chosen_by_others(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    class Judge(script.Classifier):  # type: ignore[name-defined, misc]
+        def __init__(self) -> None:
+            pass
+
+        def classify(self, x: torch.Tensor) -> torch.Tensor:
+            return x[..., 0, 0, 0].gt(0).long()
+
+        def features(self, x: torch.Tensor) -> torch.Tensor:
+            return x[..., 0, 0, :2].contiguous()
+
+    monkeypatch.setattr(script, "frechet_distance", lambda x, y: (x.mean(1) - y.mean(1)).sum(1))
+    random = torch.Generator().manual_seed(0)
+    x, unseen, kept = (torch.randn(3, 60, 1, 16, 16, generator=random) / 3).unbind()
+    unseen, kept = unseen.clone(), kept - 0.5
+    unseen[:30, 0, 0, 0], unseen[30:, 0, 0, 0] = 0.1, -0.1
+    x[:45, 0, 0, 0], x[45:, 0, 0, 0] = 0.1, -0.1
+    found = script.on_glyphs(Judge(), unseen, kept, x[None])
+    gap = (x[:, 0, 0, :2].mean(0) - kept[:, 0, 0, :2].mean(0)).sum()
+    assert found["score"].item() == pytest.approx(gap.item(), abs=1e-5)
+    one, other = (script.picture_quality(x[None], real, Judge()) for real in (unseen, kept))
+    assert one.frechet.item() != pytest.approx(other.frechet.item())
+    for name, column in (("frechet",) * 2, ("precision", "high_quality"), ("recall",) * 2):
+        assert found[column].item() == getattr(one, name).item()
+    kl = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
+    assert found["reverse_kl"].item() == pytest.approx(kl, abs=1e-5)
+    assert found["effective"].item() == pytest.approx(10 * math.exp(-kl), abs=1e-4)
+
+
+@pytest.mark.slow
+def test_the_parts_of_the_glyphs_share_none():
+    task = script.Task("glyphs", script.SETTINGS["targets"]["glyphs"])
+    unseen, kept = task.measure.args[1:]
+    parts = [task.data.data, unseen, kept]
+    assert [len(part) for part in parts] == [2_000, 920, 400]
+    rows = torch.cat([part.flatten(1) for part in parts])
+    apart = torch.cdist(rows, rows).fill_diagonal_(1).min()
+    assert apart > 1e-3
+    assert task.measure.args[0].accuracy.estimate > 0.8
+
+
 @pytest.mark.parametrize("quick", ["", ".quick"])
 @pytest.mark.parametrize("name", TARGETS)
 def test_records_are_of_the_settings_as_they_stand(name: str, quick: str):
@@ -131,17 +187,16 @@ def test_the_small_ring_comes_out_again():
             assert other.low <= one.high + slack, (cell, measure)
 
 
-def test_a_player_of_pictures_makes_pictures():
-    task = script.Task.__new__(script.Task)
-    task.settings, task.pixels, task.latent = script.SETTINGS["targets"]["stacked"], 192, 64
-    G, D = (build() for build in task.players(True, 1))
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_player_of_pictures_makes_pictures(name: str):
+    G, D = (build() for build in unjudged(name).players(True, 1))
     assert isinstance(G, nn.Sequential)
     assert D(G(torch.randn(5, 64))).shape == (5, 1)
-    assert G(torch.randn(5, 64)).shape == (5, 3, 8, 8)
+    assert G(torch.randn(5, 64)).shape == (5, *script.SHAPES[name])
     assert G(100 * torch.randn(5, 64)).abs().max() <= 1
 
 
-@pytest.mark.parametrize("name", ["ring", "stacked"])
+@pytest.mark.parametrize("name", ["ring", *PICTURES])
 def test_each_row_trains_with_its_own_loss_penalties_and_rates(
     name: str, monkeypatch: pytest.MonkeyPatch
 ):
@@ -156,9 +211,7 @@ def test_each_row_trains_with_its_own_loss_penalties_and_rates(
         raise Stop
 
     monkeypatch.setattr(script, "Trainer", trainer)
-    task = script.Task.__new__(script.Task)
-    task.settings, task.data = script.SETTINGS["targets"][name], None
-    task.pixels, task.latent = (192, 64) if name == "stacked" else (2, 2)
+    task = unjudged(name)
     for row in script.ROWS:
         with pytest.raises(Stop):
             next(script.play(task, row, script.SETTINGS, [1e-3, 1e-2]))
@@ -224,5 +277,6 @@ def test_what_no_network_has_made_is_measured_beside():
     frame = pd.read_csv(RUNS / "baseline_beside.csv")
     scores = frame.groupby(["target", "row"])["score"].mean()
     for name, own in script.SETTINGS["targets"].items():
-        assert (frame["target"] == name).sum() == 2 * own["runs"]
+        assert (frame["target"] == name).sum() == 3 * own["runs"]
         assert scores[name, "real"] < scores[name, "one Gaussian"] / 2
+        assert scores[name, "real"] < scores[name, "untrained"] / 2

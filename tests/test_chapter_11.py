@@ -143,6 +143,37 @@ def test_the_small_glyphs_come_out_again():
     comes_out_again("families_glyphs", script.measure_glyphs(script.GLYPHS_QUICK), "frechet")
 
 
+@pytest.mark.slow
+def test_what_was_looked_at_afterwards_comes_out_again():
+    script = load("figures/sweeps/families.py")
+    for quick, settings in (("", script.GLYPHS_MORE), (".quick", script.GLYPHS_MORE_QUICK)):
+        note = json.loads((RUNS / f"families_glyphs_more{quick}.json").read_text("utf-8"))
+        assert note["settings"] == settings
+    frame = script.measure_glyphs_more(script.GLYPHS_MORE_QUICK)
+    comes_out_again("families_glyphs_more", frame, "frechet")
+
+
+def test_larger_rates_are_tried_by_the_glyphs_protocol():
+    script = load("figures/sweeps/families.py")
+    before, after = (pd.read_csv(RUNS / f"families_glyphs{name}.csv") for name in ("", "_more"))
+    changed = {key for key in script.GLYPHS if script.GLYPHS_MORE[key] != script.GLYPHS[key]}
+    assert changed == {"rates"}
+    largest = script.GLYPHS["rates"][-1]
+    assert script.GLYPHS_MORE["rates"] == [largest, 2 * largest, 4 * largest]
+    tuning = after[after["part"] == "tuning"].set_index(["family", "rate"])["price"]
+    known = before[before["part"] == "tuning"].set_index(["family", "rate"])["price"]
+    best = known.groupby("family").idxmin().str[1]
+    assert set(script.GLYPHS_MORE["at the edge"]) == set(best.index[best == largest])
+    for family, prices in tuning.groupby("family"):  # the same training, once more
+        assert prices[family, largest] == pytest.approx(known[family, largest], rel=0.02)
+        again = after[(after["family"] == family) & (after["part"] == "larger rate")]
+        better = prices.idxmin()[1]
+        assert set(again["rate"]) == ({better} if better > largest else set())
+    control = after[after["part"] == "control"]
+    for family, rate in script.GLYPHS_MORE["control"].items():
+        assert set(control[control["family"] == family]["rate"]) == {rate} == {best[family]}
+
+
 def test_glyphs_have_the_digits_protocol_and_equal_means():
     script = load("figures/sweeps/families.py")
     changed = {key for key in script.SETTINGS if script.GLYPHS[key] != script.SETTINGS[key]}

@@ -1276,13 +1276,18 @@ CHAPTERS = {
                 '"ring: HQ": ("ring", "high_quality", 2)',
                 '"ring: HQ": ("grid", "high_quality", 2)',
             ),
-            "longer trainings called waves": (
-                '("four times the steps", "four times"), ("faster waves", "fast waves")',
-                '("four times the steps", "fast waves"), ("faster waves", "four times")',
+            "longer trainings that are none": (
+                'four times the steps": (family, "four times")',
+                'four times the steps": (family, "record")',
+            ),
+            "one distance for both": ('"kernel": ("kernel", 0),', '"kernel": ("frechet", 0),'),
+            "half as long at the worst rate": (
+                'return rows["price"].min()',
+                'return rows["price"].max()',
             ),
             "one clock for all": (
-                '"train, s": plain("ring", family, "seconds", 1)',
-                '"train, s": plain("ring", "GAN", "seconds", 1)',
+                '"train, s": plain("ring", family, "seconds", 0)',
+                '"train, s": plain("ring", "GAN", "seconds", 0)',
             ),
             "a mean that is called median": ("['copies'].median():.3f", "['copies'].mean():.3f"),
             "samples that are called means": (
@@ -1298,8 +1303,8 @@ CHAPTERS = {
                 "glyphs|{family}|{usual('ring', family)}\"][:14]",
             ),
             "digits' numbers for glyphs": (
-                'name: cell("glyphs", family, *what)',
-                'name: cell("digits", family, *what)',
+                'name: cell("glyphs", family, column, digits, way, part)',
+                'name: cell("digits", family, column, digits, way, part)',
             ),
             "the worst rate": ('part["price"].idxmin()', 'part["price"].idxmax()'),
             "before and after exchanged": (
@@ -1360,9 +1365,17 @@ CHAPTERS = {
                 'judged = without["stacked"]["real"]',
                 'judged = without["stacked"]["one Gaussian"]',
             ),
-            "the dots of another measure": (
-                'score = row_runs[task][row]["score"]',
-                'score = row_runs[task][row]["reverse_kl"]',
+            "bars of half the width": (
+                "ax.plot([i.low, i.estimate, i.high], [line] * 3",
+                "ax.plot([i.estimate, i.estimate, i.high], [line] * 3",
+            ),
+            "the worse side to the right": (
+                "if where[1] in LESS:",
+                "if where[1] not in LESS:",
+            ),
+            "the filter of the shorter training": (
+                'long_filtered = "longer, sharpened"',
+                'long_filtered = "forger: sharpened"',
             ),
             "weights upside down": (
                 "corrected(q_line, a.exp())",

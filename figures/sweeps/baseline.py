@@ -1,6 +1,7 @@
 """The modern baseline of Huang et al. (2024), built up one change at a time, and taken down again.
 
-Relativistic pairs, R1, R2, residual blocks without norm, on the ring, the grid and stacked digits.
+Relativistic pairs, R1, R2, residual blocks without norm, on the ring, the grid, stacked digits and
+printed glyphs of 16 × 16 pixels.
 Every row is trained at three learning rates. A run is quoted at the rate that is best, by the
 ``score`` below, for the other half of the runs (column ``quoted``), so that no run has a part in
 the choice of its own rate. All rows of a target have networks of equally many weights, and see the
@@ -11,14 +12,17 @@ Of the toys' samples we record the effective modes, HQ, and the reverse KL of th
 score is the JS of all masses, of each mode's HQ samples and of the strays together, from those
 of perfect samples. Of the stacks, which a judge of single digits reads: the modes it finds, the KL
 of its 1,000 counts from even ones, and in HQ's place the precision of single digits, in its
-features, beside digits that nobody trained on; the score is the JS of the counts.
+features, beside digits that nobody trained on; the score is the JS of the counts. Glyphs are judged
+as the families' are (``families.py``), beside glyphs that nobody trained on; HQ is the precision,
+the effective modes are of the ten characters, as a judge reads them. Their score is the Fréchet
+distance to other glyphs, that are kept for the choice of the rate.
 
     python figures/sweeps/baseline.py ring            # figures/runs/baseline_ring.csv, .json
     python figures/sweeps/baseline.py ring --quick    # figures/runs/baseline_ring.quick.csv, .json
 
 Without a name, all of them, one after the other. The name ``beside`` records what needs no
-training, ``baseline_beside``: on each target the measures of real data and of one Gaussian with
-their mean and covariance.
+training, ``baseline_beside``: on each target the measures of real data, of one Gaussian with their
+mean and covariance, and of the first row's generators before their first step.
 """
 
 from __future__ import annotations
@@ -38,13 +42,15 @@ from by_script import write
 from families import Bell
 from torch import Generator, Tensor, nn
 
-from gan_course.distributions import GaussianMixture, grid, normal, ring
-from gan_course.images import Stacked, digits, stacked_label
+from gan_course.distributions import Empirical, GaussianMixture, grid, normal, ring
+from gan_course.images import Stacked, digits, glyphs, stacked_label
 from gan_course.metrics import (
     Classifier,
+    frechet_distance,
     js_of_masses,
     label_coverage,
     mode_coverage,
+    picture_quality,
     precision_recall,
     train_classifier,
 )
@@ -101,12 +107,22 @@ SETTINGS: dict[str, Any] = {
             "runs": 8,
             "samples": 5_000,
         },
+        "glyphs": {
+            "gamma": 0.1,
+            "steps": [300, 600],
+            "batch": 64,
+            "width": 64,
+            "activation": "leaky relu",
+            "latent": 64,
+            "runs": 8,
+            "samples": 400,
+        },
     },
 }
 QUICK: dict[str, Any] = SETTINGS | {
     "targets": {
-        name: own | {"steps": [steps], "runs": 4, "samples": 1_000}
-        for (name, own), steps in zip(SETTINGS["targets"].items(), (60, 40, 10), strict=True)
+        name: own | {"steps": [steps], "runs": 4, "samples": min(own["samples"], 1_000)}
+        for (name, own), steps in zip(SETTINGS["targets"].items(), (60, 40, 10, 5), strict=True)
     },
 }
 #: What a GPU is for: more steps, wider networks, larger batches (``benchmarks/stand.py``).
@@ -118,6 +134,7 @@ FULL: dict[str, Any] = SETTINGS | {
             (
                 {"steps": [1_000, 5_000], "width": 64},
                 {"steps": [1_000, 5_000], "width": 64},
+                {"steps": [2_000, 10_000], "width": 256, "batch": 128},
                 {"steps": [2_000, 10_000], "width": 256, "batch": 128},
             ),
             strict=True,
@@ -163,24 +180,53 @@ def on_stacks(judge: Classifier, unseen: Tensor, x: Tensor) -> dict[str, Tensor]
     }
 
 
+def on_glyphs(judge: Classifier, unseen: Tensor, kept: Tensor, x: Tensor) -> dict[str, Tensor]:
+    """The measures of glyphs ``(runs, samples, 1, 16, 16)``; the score is of those ``kept``."""
+    found = picture_quality(x, unseen, judge)
+    features = judge.features(x), judge.features(kept).expand(len(x), -1, -1)
+    return {
+        "score": frechet_distance(*features),
+        "effective": 10 * (-found.balance).exp(),
+        "high_quality": found.precision,
+        "reverse_kl": found.balance,
+        "frechet": found.frechet,
+        "kernel": found.kernel,
+        "recall": found.recall,
+        "density": found.density,
+        "coverage": found.coverage,
+    }
+
+
+#: What a sample of a target is.
+SHAPES = {"ring": (2,), "grid": (2,), "stacked": (3, 8, 8), "glyphs": (1, 16, 16)}
+
+
 class Task:
     """A target: its data, its networks and its measures.
 
     Args:
-        name: ``"ring"``, ``"grid"`` or ``"stacked"``.
+        name: ``"ring"``, ``"grid"``, ``"stacked"`` or ``"glyphs"``.
         settings: its part of SETTINGS.
     """
 
     def __init__(self, name: str, settings: dict[str, Any]) -> None:
-        self.settings, self.pixels = settings, 2
+        self.settings, self.shape = settings, SHAPES[name]
         self.data: Any
+        self.measure: Measure
         if name == "stacked":
             images, labels = digits()
             order = torch.randperm(len(images), generator=Generator().manual_seed(0))
             known, train, unseen = order.split([597, 700, 500])
-            self.data, self.pixels = Stacked(images[train], labels[train]), 192
+            self.data = Stacked(images[train], labels[train])
             judge = train_classifier(images[known], labels[known], held_out=97)
-            self.measure: Measure = partial(on_stacks, judge, images[unseen])
+            self.measure = partial(on_stacks, judge, images[unseen])
+        elif name == "glyphs":
+            images, factors = glyphs(16)
+            order = torch.randperm(len(images), generator=Generator().manual_seed(0))
+            known, train, kept, unseen = order.split([1_000, 2_000, 400, 920])
+            self.data = Empirical(images[train])
+            judge = train_classifier(images[known], factors.character[known], held_out=47)
+            self.measure = partial(on_glyphs, judge, images[unseen], images[kept])
         else:
             std = settings["std"]
             self.data = ring(std=std) if name == "ring" else grid(std=std)
@@ -196,12 +242,13 @@ class Task:
         if waves := self.settings.get("waves", 0):
             see = partial(FourierFeatures, 2, waves, (0.3, 8.0))
             return lambda: build(2, 2), lambda: nn.Sequential(see(), *build(2 + 2 * waves, 1))
-        if self.pixels == 2:
+        pixels = math.prod(self.shape)
+        if pixels == 2:
             return lambda: build(2, 2), lambda: build(2, 1)
-        picture = nn.Sequential(nn.Unflatten(1, (3, 8, 8)), nn.Tanh())
+        picture = nn.Sequential(nn.Unflatten(1, self.shape), nn.Tanh())
         return (
-            lambda: nn.Sequential(*build(self.latent, 192), *copy.deepcopy(picture)),
-            lambda: nn.Sequential(nn.Flatten(), *build(192, 1)),
+            lambda: nn.Sequential(*build(self.latent, pixels), *copy.deepcopy(picture)),
+            lambda: nn.Sequential(nn.Flatten(), *build(pixels, 1)),
         )
 
 
@@ -281,16 +328,21 @@ def measure(
 
 
 def measure_beside(settings: dict[str, Any], seed: int = 1) -> pd.DataFrame:
-    """What no network has made: real data, and one Gaussian; a row of the table for each run."""
+    """What takes no training: real data, one Gaussian, and untrained generators; a row a run."""
     frames = []
     for name, own in settings["targets"].items():
         task, random = Task(name, own), Generator().manual_seed(seed)
         shape = (own["runs"], own["samples"])
         bell = Bell(task.data.sample((20_000,), random).flatten(1))
-        for row in ("real", "one Gaussian"):
+        for row in ("real", "one Gaussian", "untrained"):
             x = task.data.sample(shape, random)
             if row == "one Gaussian":
                 x = bell.sample(shape, random).view_as(x)
+            if row == "untrained":
+                torch.manual_seed(0)
+                G = Ensemble(task.players(False, settings["blocks"])[0], own["runs"])
+                with torch.no_grad():
+                    x = G(normal(task.latent).sample(shape, random))
             found = [task.measure(part) for part in x.split(4)]
             columns: dict[str, Any] = {"target": name, "row": row, "run": range(own["runs"])}
             columns |= {
