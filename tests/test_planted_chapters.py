@@ -1324,10 +1324,13 @@ CHAPTERS = {
                 'price = {n: rows_of("digits", "diffusion", str(n))',
             ),
             "the widget's digits of one family": (
-                'sheet("digits", family, str(n))[:24]',
-                'sheet("digits", "diffusion", str(n))[:24]',
+                'sheet("digits", family, passes)[:24]',
+                'sheet("digits", "diffusion", passes)[:24]',
             ),
-            "the widget shows the last": ("n = steps[passes]", "n = steps[-1]"),
+            "the widget shows one number of passes": (
+                'fake=sheet("ring", family, passes)',
+                'fake=sheet("ring", family, "200")',
+            ),
             "G's pair the wrong way round": (
                 "lambda x, y: softplus_(y - x), lambda x, y: softplus_(x - y)",
                 "lambda x, y: softplus_(y - x), lambda x, y: softplus_(y - x)",
