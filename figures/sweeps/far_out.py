@@ -1,8 +1,8 @@
 """How do judges on a leash pull far out, with time?
 
-The judges of chapter 08's opening, spectrally normalised, between two parallel lines at distance
-20. The generator stands still. For each loss of D, at a few of its steps: the slope of each of G's
-costs at θ, and how far D's logits of the two lines are apart.
+The judges of chapter 08's opening between two parallel lines at distance 20, spectrally normalised
+or with a gradient penalty. The generator stands still. For each leash and loss of D, at a few of
+its steps: the slope of each of G's costs at θ, and how far D's logits of the two lines are apart.
 
     python figures/sweeps/far_out.py            # figures/runs/far_out.csv, .json
     python figures/sweeps/far_out.py --quick    # figures/runs/far_out.quick.csv, .json
@@ -11,6 +11,7 @@ costs at θ, and how far D's logits of the two lines are apart.
 from __future__ import annotations
 
 from functools import partial
+from itertools import product
 from typing import Any
 
 import pandas as pd
@@ -30,6 +31,11 @@ COSTS = {
     "hinge": ["hinge"],
     "wasserstein": ["wasserstein"],
 }
+#: What D's networks and its training are given.
+LEASHES: dict[str, tuple[dict[str, bool], dict[str, dict[str, float]]]] = {
+    "spectral norm": ({"spectral_norm": True}, {}),
+    "penalty": ({}, {"penalties": {"WGAN-GP": 10.0}}),
+}
 SETTINGS: dict[str, Any] = {"runs": 16, "distance": 20.0, "steps": [150, 600, 1_500]}
 QUICK: dict[str, Any] = SETTINGS | {"runs": 8, "steps": [150]}
 
@@ -47,15 +53,15 @@ class Line(nn.Module):
 
 
 def measure(settings: dict[str, Any]) -> pd.DataFrame:
-    """Train D of each loss; a row for each cost of G, moment and run."""
+    """Train D of each leash and loss; a row for each cost of G, moment and run."""
     rows, runs = [], settings["runs"]
     u = (torch.arange(1_000) + 0.5) / 1_000
     line = Empirical(torch.stack([0 * u, u], dim=1))
-    judge = partial(mlp, 2, 1, width=32, activation="leaky relu", spectral_norm=True)
-    for loss, costs in COSTS.items():
+    for (leash, (built, trained)), (loss, costs) in product(LEASHES.items(), COSTS.items()):
+        judge = partial(mlp, 2, 1, width=32, activation="leaky relu", **built)
         torch.manual_seed(0)
         G = Ensemble(partial(Line, settings["distance"]), runs)
-        chosen = Settings(loss=loss, batch=32, discriminator_rate=3e-3)
+        chosen = Settings(loss=loss, batch=32, discriminator_rate=3e-3, **trained)
         trainer = Trainer(G, Ensemble(judge, runs), line, Uniform(0.0, 1.0), chosen, device="cpu")
         done = 0
         for step in settings["steps"]:
@@ -70,7 +76,8 @@ def measure(settings: dict[str, Any]) -> pd.DataFrame:
                 theta = trainer.generator.module.theta
                 (slope,) = torch.autograd.grad(total, [theta], retain_graph=True)
                 rows += [
-                    {"cost": cost, "step": step, "run": run, "pull": pull, "gap": apart}
+                    {"leash": leash, "cost": cost, "step": step, "run": run, "pull": pull}
+                    | {"gap": apart}
                     for run, (pull, apart) in enumerate(
                         zip(slope.flatten().tolist(), gap, strict=True)
                     )
