@@ -33,13 +33,16 @@ def idx(array: np.ndarray) -> bytes:
 
 
 def archive() -> bytes:
-    """Six parts of two photographs each: a label, then 1,024 numbers of each colour."""
+    """Six parts of two photographs each: a label, then 1,024 numbers of each colour.
+
+    Of the first, the label is the part's number; the test's is 0.
+    """
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w:gz") as tar:
-        for part in [f"data_batch_{k}" for k in range(1, 6)] + ["test_batch"]:
+        for number, part in enumerate(["test_batch", *(f"data_batch_{k}" for k in range(1, 6))]):
             rows = b"".join(
                 bytes([label]) + b"".join(bytes([colour] * 1024) for colour in (0, 255, 51))
-                for label in (3, 9)
+                for label in (number, 9)
             )
             info = tarfile.TarInfo(f"cifar-10-batches-bin/{part}.bin")
             info.size = len(rows)
@@ -47,9 +50,10 @@ def archive() -> bytes:
     return made.getvalue()
 
 
+#: The test's are the training's in the reverse order.
 FILES = {
-    f"{split}-{kind}-ubyte.gz": idx(array)
-    for split in ("train", "t10k")
+    f"{split}-{kind}-ubyte.gz": idx(array[::step])
+    for split, step in (("train", 1), ("t10k", -1))
     for kind, array in (("images-idx3", PIXELS), ("labels-idx1", LABELS))
 } | {"cifar-10-binary.tar.gz": archive()}
 
@@ -146,18 +150,19 @@ def left_in(folder: Path) -> list[str]:
 def test_digits_arrive_as_they_were_sent(load: Callable, split: str, server: Server) -> None:
     pictures, labels = load(split)
     assert pictures.shape == (7, 1, 28, 28)
-    np.testing.assert_allclose((pictures[:, 0].numpy() + 1) * 127.5, PIXELS, atol=1e-4)
+    step = {"train": 1, "test": -1}[split]
+    np.testing.assert_allclose((pictures[:, 0].numpy() + 1) * 127.5, PIXELS[::step], atol=1e-4)
     assert (pictures.min().item(), pictures.max().item()) == (-1, 1)
-    assert (labels.tolist(), labels.dtype) == (LABELS.tolist(), torch.int64)
+    assert (labels.tolist(), labels.dtype) == (LABELS[::step].tolist(), torch.int64)
     load(split)
     assert server.asked == 2  # once for each of the two files
 
 
 def test_photographs_arrive_by_colour(server: Server) -> None:
-    for split, parts in (("train", 5), ("test", 1)):
+    for split, parts in (("train", [1, 2, 3, 4, 5]), ("test", [0])):
         pictures, labels = images.cifar10(split)
-        assert pictures.shape == (2 * parts, 3, 32, 32)
-        assert labels.tolist() == [3, 9] * parts
+        assert pictures.shape == (2 * len(parts), 3, 32, 32)
+        assert labels.tolist() == [label for part in parts for label in (part, 9)]
         expected = torch.tensor([-1, 1, -0.6]).reshape(1, 3, 1, 1).expand_as(pictures)
         torch.testing.assert_close(pictures, expected)
     assert server.asked == 1
@@ -206,9 +211,9 @@ def test_a_file_placed_by_hand_needs_no_network(
 def test_a_wrong_file_is_not_believed(server: Server, tmp_path: Path) -> None:
     place = tmp_path / "cache" / "mnist" / "t10k-labels-idx1-ubyte.gz"
     place.parent.mkdir(parents=True)
-    wrong = idx(LABELS[::-1])
+    wrong = idx(LABELS)
     place.write_bytes(wrong)
-    assert images.mnist("test")[1].tolist() == LABELS.tolist()  # fetched anew
+    assert images.mnist("test")[1].tolist() == LABELS[::-1].tolist()  # fetched anew
     place.write_bytes(wrong)
     server.answer = forbidden  # type: ignore[method-assign]
     with pytest.raises(FetchError, match="403"):
