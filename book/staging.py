@@ -16,6 +16,8 @@ from nbformat.v4 import new_markdown_cell
 from references import items, listed, said_of
 from teaching import page
 
+from gan_course.lab.still import TEXT
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 #: Where each kind of generated page stands; all of it is made anew by each build.
@@ -29,6 +31,14 @@ MOVED = {
     "](../TEACHING.md": "](../teaching.md",
     "ipynb#cell-id=": "ipynb#",
 }
+#: A space at which no line ends: "46 %", "93 ± 7".
+WITHIN = re.compile(r"(?<=\d) (?=%|± ?\d)|(?<=\d ±) (?=\d)")
+#: In place of the words that a notebook has below such a picture.
+STANDS_STILL = (
+    '<p class="about">A picture of it, which stands still. It moves in '
+    '<a href="../index.html#run-it-yourself">JupyterLab</a>; <a href="../trainings.html">recorded '
+    "trainings</a> of the lab play without.</p>"
+)
 #: The library's modules in the order of its own page, with what it says of each.
 MODULE = re.compile(r"^``(\w+)``\s+(.+?)\s{2,}(.+)$", re.MULTILINE)
 
@@ -52,6 +62,7 @@ def stage() -> dict[str, str]:
         _number(path, notebook)
         _fold(notebook)
         sliders.place(path.stem[:2], notebook)
+        _lead_on(notebook)
         nbformat.write(notebook, path)
     (HERE / "chapter_map.md").write_text(_table(rows), encoding="utf-8")
     (HERE / "exercises.md").write_text(page(), encoding="utf-8")
@@ -75,6 +86,8 @@ def _number(path: Path, notebook: NotebookNode) -> None:
     for cell in notebook.cells:  # the book's own pages stand one folder up here
         for here, there in MOVED.items():
             cell.source = cell.source.replace(here, there)
+        if cell.cell_type == "markdown":
+            cell.source = WITHIN.sub("\u00a0", cell.source)
     first = notebook.cells[0]
     first.source = first.source.replace("# ", f"# {path.stem[:2]} ", 1)
     if (path.parent / "solutions" / path.name).exists():
@@ -100,6 +113,14 @@ def ticks(cell: NotebookNode) -> list[str]:
         return []
     lines = "".join(output.text for output in cell.outputs).splitlines()
     return lines if all(line.startswith("✓ ") for line in lines) else []
+
+
+def _lead_on(notebook: NotebookNode) -> None:
+    """Below the picture of a widget that does not move here, say where it does."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if output.get("data", {}).get("text/plain") == TEXT:
+                output.data = {"text/html": STANDS_STILL}
 
 
 def _row(path: Path, notebook: NotebookNode) -> tuple[str, str, str, str, str]:

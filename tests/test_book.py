@@ -120,6 +120,19 @@ def test_chapters_are_numbered_linked_and_have_their_solutions(site: Path) -> No
     assert all(text == there != here for here, text, there in linked)
 
 
+def test_folded_code_has_its_ticks_folded(site: Path) -> None:
+    """A list of fifty ticks below a figure is for who asks; a figure and a table stay."""
+    text = (site / "notebooks" / "A2_failure_clinic.html").read_text("utf-8")
+    clinic = BeautifulSoup(text, "html.parser")
+    shown = clinic.select("div.cell.tag_hide-input > div.cell_output")
+    assert [
+        output.get_text() for output in shown if output.get_text().strip().startswith("✓")
+    ] == []
+    assert len([output for output in shown if output.img]) == 3
+    folded = [line.get_text() for line in clinic.select("div.cell.tag_hide-cell p.collapsed")]
+    assert any(re.fullmatch(r"✓ \d\d+ checks", line) for line in folded)
+
+
 def test_a_name_in_the_text_leads_to_the_library(site: Path) -> None:
     article = inside(site / "notebooks" / "06_training_dynamics.html")
     links = {tag.get_text(): str(tag["href"]) for tag in article.select("a[href]:has(code)")}

@@ -158,3 +158,13 @@ def test_what_is_cited_is_this_version() -> None:
     assert " AND ".join(cited["license"]) == project["license"]
     readme = (ROOT / "README.md").read_text("utf-8")
     assert f"Version {project['version']}" in readme and cited["title"] in readme
+
+
+def test_the_readme_asks_the_chapters_questions() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    asked = dict(re.findall(r"^\| (\d\d) \| \[.+?\]\(.+?\) \| (.+) \|$", readme, flags=re.M))
+    chapters = [path for path in SOURCES if path.stem[0] != "A"]
+    assert asked.keys() == {path.stem[:2] for path in chapters}
+    for path in chapters:
+        question = re.findall(r"\*\*The question\.\*\* (.+)", path.read_text("utf-8"))
+        assert [asked[path.stem[:2]]] == [words.replace("$", "") for words in question]

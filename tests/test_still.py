@@ -92,6 +92,14 @@ def test_what_d_says_has_the_colours_of_its_samples_and_the_scale_of_a_probabili
     assert inks == {"real": REAL.lower(), "generated": FAKE.lower()}
 
 
+def test_before_the_first_step_what_d_says_is_two_points() -> None:
+    _, beside = still(Lab(width=8, batch=32, layers=LAYERS))
+    assert [line.get_marker() for line in beside.lines[:2]] == ["o", "o"]
+    assert list(beside.get_xticks()) == [0]
+    _, beside = still(trained())
+    assert [line.get_marker() for line in beside.lines[:2]] == ["None", "None"]
+
+
 def test_the_words_say_what_the_head_says() -> None:
     values = {"k": 3, "loss": "hinge", "batch": 64}
     head = {"step": 7, "values": values, "measures": {"modes": 5.0}, "modes": 8}

@@ -84,8 +84,13 @@ def _draw_line(ax: Axes, head: Head, arrays: dict[str, Tensor]) -> None:
 
 def _draw_beliefs(ax: Axes, curves: Tensor) -> None:
     row = dict(zip(NAMES, curves, strict=True))
-    ax.plot(row["step"], row["real"], color=REAL, label="on real samples")
-    ax.plot(row["step"], row["fake"], color=FAKE, linestyle="--", label="on generated samples")
+    alone = {"marker": "o", "markersize": 4} if len(row["step"]) == 1 else {}  # no line yet
+    ax.plot(row["step"], row["real"], color=REAL, label="on real samples", **alone)
+    ax.plot(
+        row["step"], row["fake"], color=FAKE, linestyle="--", label="on generated samples", **alone
+    )
+    if alone:
+        ax.set_xticks(row["step"])
     ax.axhline(0.5, color=INK, linewidth=0.5)
     ax.set(ylim=(0, 1), xlabel="step", title="D, on average")
     ax.legend(loc="upper right")
