@@ -170,24 +170,58 @@ def test_terms_and_citations_lead_to_their_pages_and_back(site: Path) -> None:
     assert "06; 09: The Fréchet distance of features." in entry[0].get_text()
 
 
-def test_pages_fit_their_window_and_ask_nobody(site: Path, browser: Browser) -> None:
-    """No error in the console, no request that leaves the folder, nothing wider than the window."""
+def test_pages_fit_are_light_ask_nobody_and_their_sliders_show_what_they_say(
+    site: Path, browser: Browser
+) -> None:
+    """No error in the console, no request that leaves the folder, nothing wider than the window.
+
+    A page is opened once, for its formulas take seconds to set.
+    """
     page = browser.new_page(viewport={"width": PHONE, "height": 900})
     told: list[str] = []
+    asked: list[str] = []
     page.on("console", lambda said: told.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: told.append(str(error)))
-    page.on("request", lambda asked: told.append(asked.url) if not ours(asked.url, site) else None)
+    page.on("request", lambda request: asked.append(request.url))
     reference = [site / f"{name}.html" for name in REFERENCE]
+    moved = 0
     for path in [site / "index.html", *reference, *sorted(site.glob("notebooks/[0-9A]*.html"))]:
+        asked.clear()
         page.set_viewport_size({"width": PHONE, "height": 900})
         opened(page, path)
         assert page.evaluate(LEVELS) == [], path.name
-        for width in (PHONE, DESK):  # a page is opened once, its formulas are set once
+        for width in (PHONE, DESK):
             page.set_viewport_size({"width": width, "height": 900})
             page.wait_for_function("width => innerWidth === width", arg=width)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path.name
+        archives = sorted(sliders.places.FOLDER.glob(f"{path.name[:2]}_*.zip"))
+        is_light(page, path, site, asked, pictures=len(archives))
+        assert page.locator("figure.sliders").count() == len(archives)
+        for figure, archive in zip(page.locator("figure.sliders").all(), archives, strict=True):
+            moved += moves(figure, path, archive)
         assert not told, (path.name, told)
+        assert [url for url in asked if not ours(url, site)] == [], path.name
     page.close()
+    assert moved > 20
+
+
+def is_light(page: Page, path: Path, site: Path, asked: list[str], pictures: int) -> None:
+    """What a page loads at first is small; pictures of sliders come as they are reached."""
+    page.wait_for_load_state()
+    files = {site / unquote(url.removeprefix(f"{site.as_uri()}/")) for url in asked}
+    parts = [file for file in files if file.is_file() and "_downloads" not in file.parts]
+    assert sum(file.stat().st_size for file in parts) < HEAVIEST, path.name
+    assert sum(file.suffix == ".webp" for file in parts) <= pictures, path.name
+
+
+def moves(figure: Locator, path: Path, archive: Path) -> int:
+    """Move each control of a widget: the picture is that of its place. Returns how many."""
+    controls = figure.locator("input, select").all()
+    for control in controls:
+        last = control.evaluate("e => e.max ? e.value === e.max : false")
+        control.press("ArrowLeft" if last else "ArrowRight")
+        assert shown_bytes(figure, path) == drawn_bytes(figure, archive), archive.name
+    return len(controls)
 
 
 def ours(url: str, site: Path) -> bool:
@@ -285,33 +319,6 @@ def test_a_recording_gets_the_height_it_asks_for(site: Path, browser: Browser) -
         lab = frame.locator("#lab").evaluate("e => e.offsetTop + e.scrollHeight")
         assert inner[1] - lab < 40
         page.close()
-
-
-def test_each_slider_shows_the_picture_of_its_place_and_pages_are_light(
-    site: Path, browser: Browser
-) -> None:
-    page = browser.new_page(viewport={"width": DESK, "height": 900})
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    moved = 0
-    for path in [site / "index.html", *sorted(site.glob("notebooks/[0-9A]*.html"))]:
-        asked.clear()
-        opened(page, path)
-        page.wait_for_load_state()
-        files = {site / unquote(url.removeprefix(f"{site.as_uri()}/")) for url in asked}
-        parts = [file for file in files if file.is_file() and "_downloads" not in file.parts]
-        assert sum(file.stat().st_size for file in parts) < HEAVIEST, path.name
-        archives = sorted(sliders.places.FOLDER.glob(f"{path.name[:2]}_*.zip"))
-        assert page.locator("figure.sliders").count() == len(archives)
-        assert sum(file.suffix == ".webp" for file in parts) <= len(archives)  # lazily
-        for figure, archive in zip(page.locator("figure.sliders").all(), archives, strict=True):
-            for control in figure.locator("input, select").all():
-                last = control.evaluate("e => e.max ? e.value === e.max : false")
-                control.press("ArrowLeft" if last else "ArrowRight")
-                assert shown_bytes(figure, path) == drawn_bytes(figure, archive), archive.name
-                moved += 1
-    page.close()
-    assert moved > 20
 
 
 def shown_bytes(figure: Locator, path: Path) -> bytes:
