@@ -1261,8 +1261,8 @@ CHAPTERS = {
             ),
             "density under coverage": ('"coverage": ("coverage", 2)', '"coverage": ("density", 2)'),
             "intervals of half the width": (
-                "± {found.half:.{digits}f}",
-                "± {found.half / 2:.{digits}f}",
+                'way, part)\n    return f"{found.estimate:.{digits}f} ± {found.half:',
+                'way, part)\n    return f"{found.estimate:.{digits}f} ± {found.half / 2:',
             ),
             "modes of half the divergence": (
                 'exp(-rows["reverse_kl"])',
