@@ -598,23 +598,6 @@ def test_the_trained_model_has_the_running_statistics():
     assert torch.equal(mean, own) and float(mean.abs().max()) > 1e-3
 
 
-def test_the_network_is_shown_its_level_from_minus_one_to_one_and_x_at_its_spread():
-    """Of data of spread 1, x + σε over √(1 + σ²) has spread 1 at each level."""
-    shown: list[Tensor] = []
-
-    def look(given: Tensor) -> Tensor:
-        shown.append(given)
-        return given[..., :1]
-
-    model = Diffusion(Formula(look), dim=1, low=0.01, high=4.0)
-    sigma = torch.tensor([[0.01], [0.2], [4.0]], dtype=torch.float64)
-    model.noise(torch.tensor([[1.0], [2.0], [-3.0]], dtype=torch.float64), sigma)
-    x, level = shown[0].T
-    torch.testing.assert_close(level, torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64))
-    spread = torch.tensor([math.hypot(1, s) for s in (0.01, 0.2, 4.0)], dtype=torch.float64)
-    torch.testing.assert_close(x, torch.tensor([1.0, 2.0, -3.0], dtype=torch.float64) / spread)
-
-
 def test_along_a_bent_field_the_integral_is_that_of_its_closed_form():
     """dx/dt = −x²: x = x₀ / (1 + x₀t), and the divergence −2x adds up to −2 log(1 + x₀t)."""
     x = torch.tensor([[0.5], [1.0], [2.0]], dtype=torch.float64)
