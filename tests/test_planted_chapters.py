@@ -1264,6 +1264,10 @@ CHAPTERS = {
                 'way, part)\n    return f"{found.estimate:.{digits}f} ± {found.half:',
                 'way, part)\n    return f"{found.estimate:.{digits}f} ± {found.half / 2:',
             ),
+            "rows of half the width": (
+                "found = mean_interval(values)\n    return",
+                "found = mean_interval(values, 0.5)\n    return",
+            ),
             "modes of half the divergence": (
                 'exp(-rows["reverse_kl"])',
                 'exp(-rows["reverse_kl"] / 2)',
