@@ -81,6 +81,12 @@ def test_two_tags_overrule_it(tmp_path: Path) -> None:
     assert slides[1:] == ["## A law\n\nEvery word.", "## A law\n\n```python\na = 1\n```"]
 
 
+def test_a_formula_has_the_sentence_that_leads_to_it() -> None:
+    assert decks._lead("At length. By chance,") == "By chance,"
+    assert decks._lead("At length. By chance it holds. So") == "By chance it holds. So"
+    assert decks._lead("So") == "So"
+
+
 def test_a_long_list_is_divided_evenly() -> None:
     lines = [f"- {'word ' * 30}{number}" for number in range(7)]
     slides = decks._lists(lines)

@@ -119,7 +119,7 @@ def _read(source: str, parts: list[Part], tags: list[str]) -> None:
         elif not tags:
             part = parts[-1]
             if block.startswith("$$"):
-                lead = "" if before.startswith("$$") else SENTENCE.split(before)[-1]
+                lead = "" if before.startswith("$$") else _lead(before)
                 shown = f"{lead}\n\n{block}".strip()
                 both = f"{alone}\n\n{shown}"
                 if alone and both.count("\\\\") + 2 <= LINES:
@@ -139,6 +139,12 @@ def _read(source: str, parts: list[Part], tags: list[str]) -> None:
             elif not block.startswith(("*", ":::", "```", "<")):
                 part.opening = part.opening or block
         before = "" if heading else block
+
+
+def _lead(text: str) -> str:
+    """The last sentence of a text; one like "So" says nothing without the one before it."""
+    *earlier, last = SENTENCE.split(text)
+    return f"{earlier[-1]} {last}" if earlier and len(last.split()) == 1 else last
 
 
 def _lists(lines: list[str]) -> list[str]:

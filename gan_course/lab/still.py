@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -84,11 +85,10 @@ def _draw_line(ax: Axes, head: Head, arrays: dict[str, Tensor]) -> None:
 
 def _draw_beliefs(ax: Axes, curves: Tensor) -> None:
     row = dict(zip(NAMES, curves, strict=True))
-    alone = {"marker": "o", "markersize": 4} if len(row["step"]) == 1 else {}  # no line yet
-    ax.plot(row["step"], row["real"], color=REAL, label="on real samples", **alone)
-    ax.plot(
-        row["step"], row["fake"], color=FAKE, linestyle="--", label="on generated samples", **alone
-    )
+    alone = len(row["step"]) == 1  # no line yet
+    look = partial(ax.plot, row["step"], marker="o" if alone else None, markersize=4)
+    look(row["real"], color=REAL, label="on real samples")
+    look(row["fake"], color=FAKE, linestyle="--", label="on generated samples")
     if alone:
         ax.set_xticks(row["step"])
     ax.axhline(0.5, color=INK, linewidth=0.5)
