@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pandas as pd
 import pytest
@@ -11,7 +12,7 @@ from tools import RUNS, exercise_tests, load
 from torch import Tensor, nn
 
 from gan_course.images import Stacked, digits
-from gan_course.metrics import mean_interval
+from gan_course.metrics import mean_interval, train_classifier
 from gan_course.training import Trainer
 
 
@@ -111,7 +112,7 @@ WRONG = [
 test_right_answers, test_wrong_answers, test_stubs = exercise_tests(RIGHT, WRONG)
 
 PARTS = [("pictures", part) for part in ("digits", "few", "stacked", "glyphs")]
-PARTS += [("hacks", part) for part in ("tricks", "one", "latent", "packed", "late")]
+PARTS += [("hacks", part) for part in ("tricks", "one", "latent", "packed", "batches", "late")]
 
 
 @pytest.mark.slow
@@ -138,6 +139,43 @@ def test_small_records_come_out_again(name: str, part: str):
             a, b = (mean_interval(t[measure], 0.9995) for t in (rows, cells[cell]))
             assert a.low <= b.high, (cell, measure)
             assert b.low <= a.high, (cell, measure)
+
+
+def test_sizes_are_measured_after_equal_times(monkeypatch: pytest.MonkeyPatch):
+    """On made-up pictures: every size, player, rate and moment; both players for the time asked."""
+    script = load("figures/sweeps/pictures.py")
+    note = json.loads((RUNS / "pictures_sizes.json").read_text("utf-8"))
+    assert note["settings"] == json.loads(json.dumps(script.SETTINGS["sizes"]))
+    random = torch.Generator().manual_seed(0)
+    made_up = 2 * torch.rand(400, 1, 28, 28, generator=random) - 1, torch.arange(400) % 10
+    monkeypatch.setattr(script, "mnist", {"test": made_up}.__getitem__)
+    monkeypatch.setattr(script, "SHARES", [100, 200, 50, 50])
+    monkeypatch.setattr(script, "train_classifier", partial(train_classifier, steps=2))
+    small = {"runs": 1, "rates": [1e-3], "seconds": {"8": [0.01, 0.3], "28": [0.3]}}
+    frame = pd.DataFrame(script.of_sizes(small))
+    assert list(frame.columns) == list(pd.read_csv(RUNS / "pictures_sizes.csv").columns)
+    trained = frame[frame["moment"] > 0].set_index(["side", "variant", "moment"])
+    assert len(trained) == 6
+    steps = trained["steps"]
+    assert steps["8", "DCGAN", 0.01] == 10 < steps["8", "DCGAN", 0.3]
+    assert steps["28", "DCGAN", 0.3] < steps["28", "perceptrons", 0.3]  # a step costs more
+
+
+def test_a_glyph_is_what_was_asked_for_and_its_judge_is_told_what_it_should_be():
+    """Both players hear the character, and nobody else's."""
+    script = load("figures/sweeps/pictures.py")
+    torch.manual_seed(0)
+    G, D = script.Asked(4).eval(), script.Expecting(4)
+    z, label = torch.randn(2, 64), torch.tensor([3, 7])
+    made = G(z, label)
+    assert made.shape == (2, 1, 16, 16)
+    assert torch.equal(made[0], G(z, torch.tensor([3, 8]))[0])
+    assert not torch.allclose(made[1], G(z, torch.tensor([3, 8]))[1], atol=1e-3)
+    v = D.v.detach().clone()
+    told, other = D(made, label), D(made, torch.tensor([3, 8]))
+    assert torch.equal(told[0], other[0])
+    apart = ((v[7] - v[8]) * D.phi(made[1:])).sum()
+    torch.testing.assert_close((told - other)[1, 0], apart)
 
 
 def test_the_hacks_are_what_they_say():

@@ -958,6 +958,26 @@ CHAPTERS = {
                 'of_real["frechet"])',
                 'of_real["precision"])',
             ),
+            "sizes: who is ahead exchanged": (
+                'for variant in ("DCGAN", "perceptrons"))\n    return mean_interval(np.log',
+                'for variant in ("perceptrons", "DCGAN"))\n    return mean_interval(np.log',
+            ),
+            "sizes: styles of the rates exchanged": (
+                'zip(size_rates, ("o--", "o-"), strict=True):\n            far',
+                'zip(size_rates[::-1], ("o--", "o-"), strict=True):\n            far',
+            ),
+            "sizes: precision drawn": (
+                "far = at_moments(side, variant, rate)\n            label",
+                'far = at_moments(side, variant, rate, "precision")\n            label',
+            ),
+            "glyphs: told for not told": (
+                'of_factor("told", "all", "agreed") - of_factor("not told", "all", "agreed")',
+                'of_factor("not told", "all", "agreed") - of_factor("told", "all", "agreed")',
+            ),
+            "glyphs: read in another order": (
+                "shuffled = torch.randperm(len(READ), generator=torch.Generator().manual_seed(5))",
+                "shuffled = torch.randperm(len(READ), generator=torch.Generator().manual_seed(6))",
+            ),
             "stacks: no dirt": ("(dirty + 0.7 *", "(dirty + 0.0 *"),
             "late: D plays on": (
                 "stopped = LATE[-1] + late_note",

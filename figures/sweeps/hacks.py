@@ -6,6 +6,8 @@ Each part has a table of its own:
   all; perceptrons on 500 digits of 8 × 8, at two learning rates;
 - ``one``: perceptrons whose pictures all become one digit, and what prevents it;
 - ``packed``: a DCGAN on stacked digits, whose D sees one stack, or two or four at once;
+- ``batches``: its controls: single stacks in as many batches as packs of four have, and packs of
+  four in as many as single stacks have;
 - ``late``: a small DCGAN on digits, long after it has become good, and what breaks it;
 - ``latent``: arithmetic with z, of trained generators and of one that has learnt nothing.
 
@@ -252,9 +254,14 @@ PACKED: dict[str, Table] = {
     "packing 2": {"packing": 2},
     "packing 4": {"packing": 4},
 }
+#: With a batch of 64 stacks, packs of four are 16: what D's loss and batch norm see at once.
+BATCHES: dict[str, Table] = {
+    "published, batch 16": {"batch": 16},
+    "packing 4, batch 256": {"packing": 4, "batch": 256},
+}
 
 
-def of_packed(settings: Table) -> Iterator[Row]:
+def of_packed(settings: Table, variants: dict[str, Table] = PACKED) -> Iterator[Row]:
     """Modes of stacked digits, of a DCGAN as published and with one thing changed.
 
     Beside stacks of real digits that nobody has learnt from, and of noise.
@@ -269,7 +276,7 @@ def of_packed(settings: Table) -> Iterator[Row]:
     for name, stacks in fixed.items():
         measures = of_stacks([stacks[None]], judge, images[unseen])
         yield from rows_of({"variant": name, "step": -1}, **measures)
-    for variant, changes in PACKED.items():
+    for variant, changes in variants.items():
         begin = time.process_time()
         data = Stacked(images[train], labels[train])
         for step, trainer in stacking(data, settings, **changes):
@@ -301,6 +308,7 @@ def stacking(
     settings: Table,
     *,
     packing: int = 1,
+    batch: int = 64,
     steps_of_G: int = 2,
     prior: Any = None,
     batch_norm: str = "both",
@@ -310,7 +318,7 @@ def stacking(
     build = partial(settings_dcgan, width=settings["width"], batch_norm=batch_norm)
     G = Ensemble(lambda: build(3)[0], settings["runs"])
     D = Ensemble(lambda: build(3 * packing)[1], settings["runs"])
-    chosen = Settings(**settings["recipe"], packing=packing)
+    chosen = Settings(**settings["recipe"] | {"batch": batch}, packing=packing)
     prior = prior or uniform(LATENT)
     trainer = Trainer(G, D, data, prior, chosen, seed=settings["seed"], device="cpu")
     rate = settings["recipe"]["discriminator_rate"]
@@ -492,6 +500,7 @@ PARTS: dict[str, Callable[[Table], Iterator[Row]]] = {
     "tricks": of_tricks,
     "one": of_one,
     "packed": of_packed,
+    "batches": partial(of_packed, variants=BATCHES),
     "late": of_late,
     "latent": of_latent,
 }
@@ -530,6 +539,14 @@ SETTINGS: dict[str, Table] = {
         "seed": 0,
         "recipe": DIGITS_RECIPE,
     },
+    "batches": {
+        "runs": 8,
+        "steps": [500, 1_000],
+        "samples": 26_000,
+        "width": 16,
+        "seed": 0,
+        "recipe": DIGITS_RECIPE,
+    },
     "late": {
         "seeds": list(range(8)),
         "rates": [5e-4, 2e-3],
@@ -556,6 +573,7 @@ QUICK: dict[str, Table] = {
     "tricks": SETTINGS["tricks"] | {"runs": 3, "steps": [10], "samples": 200},
     "one": SETTINGS["one"] | {"runs": 4, "steps": [60], "samples": 200},
     "packed": SETTINGS["packed"] | {"runs": 3, "steps": [60], "samples": 500},
+    "batches": SETTINGS["batches"] | {"runs": 3, "steps": [20], "samples": 500},
     "late": SETTINGS["late"]
     | {"seeds": [0, 1], "steps": [30, 60], "held": 30, "samples": 200, "sheets": 2},
     "latent": SETTINGS["latent"] | {"runs": 3, "steps": [30], "samples": 3_000, "scales": [2.0]},

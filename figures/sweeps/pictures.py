@@ -7,30 +7,38 @@ Four parts, each with a table of its own:
 - ``few``: perceptrons on 100 digits: plain, with every picture that D sees changed at random, and
   with the real ones alone changed;
 - ``stacked``: perceptrons on three digits in the colour channels, 1,000 modes;
-- ``glyphs``: a DCGAN on printed characters of 16 × 16, whose every factor is known.
+- ``glyphs``: a DCGAN on printed characters of 16 × 16, whose every factor is known; told which
+  character to make, and not told;
+- ``sizes``: a DCGAN and perceptrons on MNIST's test pictures at 8, 16 and 28 pixels, for equal
+  processor time. It needs the two ``t10k`` files, which :func:`gan_course.images.mnist` fetches or,
+  without a network, finds where its error says.
 
     python figures/sweeps/pictures.py digits            # figures/runs/pictures_digits.csv, .json
     python figures/sweeps/pictures.py digits --quick    # figures/runs/pictures_digits.quick.csv, …
 
-Without a name, all of them, one after the other: half an hour on one core.
+Without a name, all of them, one after the other: an hour on one core.
 """
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
+import torch.nn.functional as F
 from by_script import RUNS, record_parts
 from torch import Generator, Tensor, nn
 
 from gan_course.augmentation import Augment
+from gan_course.conditional import one_hot
 from gan_course.convolutional import dcgan
-from gan_course.distributions import Empirical, normal
-from gan_course.images import Stacked, digits, glyphs, stacked_label
+from gan_course.distributions import Empirical, Labelled, normal
+from gan_course.images import Stacked, digits, glyphs, mnist, stacked_label
 from gan_course.metrics import (
     Classifier,
     label_coverage,
@@ -54,13 +62,25 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "digits": {"runs": 8, "steps": [125, 250, 500, 1_000], "samples": 500},
     "few": {"runs": 8, "steps": [250, 500, 1_000, 1_500], "samples": 500, "pictures": 100},
     "stacked": {"runs": 8, "steps": [250, 500, 1_000, 1_500], "samples": 26_000},
-    "glyphs": {"runs": 8, "steps": [250, 500, 1_000], "samples": 2_160},
+    "glyphs": {
+        "runs": 4,
+        "steps": [1_000, 2_000, 3_000],
+        "samples": 2_160,
+        "width": 32,
+        "changed": {"discriminator_rate": 1e-3, "generator_rate": 1e-3, "averaging": 0.998},
+    },
+    "sizes": {
+        "runs": 4,
+        "rates": [5e-4, 2e-3],
+        "seconds": {"8": [1, 2, 4], "16": [3, 6, 12], "28": [6, 12, 24]},
+    },
 }
 QUICK: dict[str, dict[str, Any]] = {
     "digits": SETTINGS["digits"] | {"runs": 4, "steps": [60]},
     "few": SETTINGS["few"] | {"runs": 4, "steps": [100]},
     "stacked": SETTINGS["stacked"] | {"runs": 3, "steps": [60], "samples": 2_000},
     "glyphs": SETTINGS["glyphs"] | {"runs": 3, "steps": [20]},
+    "sizes": SETTINGS["sizes"] | {"runs": 2, "seconds": {"8": [0.2], "16": [0.4], "28": [0.8]}},
 }
 Row = dict[str, Any]
 LATENT = 64
@@ -73,12 +93,14 @@ def split() -> tuple[tuple[Tensor, Tensor], ...]:
     return tuple((images[rows], labels[rows]) for rows in order.split([297, 500, 500, 500]))
 
 
-def perceptrons(channels: int = 1, width: int = 256, augment: bool = False) -> tuple[Any, Any]:
-    """What makes G and D of two hidden layers each, for pictures of 8 × 8."""
-    pixels = 64 * channels
+def perceptrons(
+    channels: int = 1, width: int = 256, augment: bool = False, side: int = 8
+) -> tuple[Any, Any]:
+    """What makes G and D of two hidden layers each, for square pictures."""
+    pixels = side**2 * channels
 
     def generator() -> nn.Module:
-        shape = nn.Unflatten(1, (channels, 8, 8))
+        shape = nn.Unflatten(1, (channels, side, side))
         return nn.Sequential(*mlp(LATENT, pixels, width=width), shape, nn.Tanh())
 
     def discriminator() -> nn.Module:
@@ -255,14 +277,64 @@ def glyph_halves() -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
 FACTORS = ("character", "font", "slant", "stroke", "size", "place")
 
 
+class Asked(nn.Module):
+    """A DCGAN's G that reads the character beside z."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.network = dcgan(16, latent=LATENT + 10, width=width)[0]
+
+    def forward(self, z: Tensor, label: Tensor) -> Tensor:
+        """Noise ``(batch, latent)`` and labels ``(batch,)`` to pictures."""
+        x: Tensor = self.network(torch.cat([z, one_hot(label, 10)], dim=-1))
+        return x
+
+
+class Expecting(nn.Module):
+    """A DCGAN's D that is told the character, by projection (Miyato & Koyama 2018, equation 4)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        *body, self.psi = dcgan(16, width=width)[1]
+        self.phi, features = nn.Sequential(*body), int(self.psi.in_features)
+        self.v = nn.Parameter(torch.randn(10, features) / features**0.5)
+
+    def forward(self, x: Tensor, label: Tensor) -> Tensor:
+        """Pictures and labels ``(batch,)`` to logits ``(batch, 1)``."""
+        seen = self.phi(x)
+        logit: Tensor = self.psi(seen) + (seen * self.v[label]).sum(dim=-1, keepdim=True)
+        return logit
+
+
+def alone(players: tuple[Any, Any], data: Any, run: int, **changed: Any) -> Trainer:
+    """One training, no ensemble: convolutions are faster so, and its processor time is its own."""
+    torch.manual_seed(run)
+    G, D = (build() for build in players)
+    return Trainer(G, D, data, normal(LATENT), Settings(**RECIPE | changed), seed=run, device="cpu")
+
+
+@torch.no_grad()
+def told_logit(trainer: Trainer, x: Tensor, label: Tensor | None) -> float:
+    """D's mean logit of pictures, and of their characters if it is told them."""
+    return trainer.logits(x[None], None if label is None else label[None]).mean().item()
+
+
+def asked_for(samples: int, run: int) -> Tensor:
+    """Which characters a generator is asked for, drawn at random."""
+    return torch.randint(10, (samples,), generator=Generator().manual_seed(100 + run))
+
+
 def of_glyphs(settings: dict[str, Any]) -> Iterator[Row]:
-    """Every factor of what G makes, as six judges read it, beside real glyphs and forgers."""
+    """Every factor of what G makes, as six judges read it, beside real glyphs and forgers.
+
+    Of all together: the share on which two judges of characters agree, that which is read as it was
+    asked for, that which is nearest to a picture of G's half, and how much D prefers that half.
+    """
     (known, theirs), (train, own) = glyph_halves()
     few = settings["steps"][-1] < 100
-    judges = [
-        train_classifier(known, theirs[:, f], steps=150 if few else 600, held_out=160)
-        for f in range(len(FACTORS))
-    ]
+    look = {"steps": 150 if few else 600, "held_out": 160}
+    judges = [train_classifier(known, theirs[:, f], **look) for f in range(len(FACTORS))]
+    second = train_classifier(known, theirs[:, 0], **look, seed=1)
     sizes = [int(own[:, f].max()) + 1 for f in range(len(FACTORS))]
     random = Generator().manual_seed(1)
     n = settings["samples"]
@@ -276,15 +348,13 @@ def of_glyphs(settings: dict[str, Any]) -> Iterator[Row]:
     fixed["real, dirt 0.3"] = (train[:n] + dirt).clamp(-1, 1)
     seen = set(map(tuple, own.tolist()))
 
-    def measured(made: Tensor, labels: Row) -> Iterator[Row]:
+    def measured(made: Tensor, labels: Row, asked: Tensor | None, **more: float) -> Iterator[Row]:
         said = torch.stack([judge.classify(made) for judge in judges], dim=-1)
         for f, factor in enumerate(FACTORS):
-            found = label_coverage(said[..., f], torch.ones(sizes[f]))
-            share = found.counts.double() / made.shape[1]
-            right = (said[0, :, f] == own[:n, f]).double().mean() if labels["step"] < 0 else None
-            # The true labels belong to real glyphs alone.
-            accuracy = right if labels["variant"] == "real" else None
-            extra = {} if accuracy is None else {"accuracy": accuracy.expand(len(made))}
+            found = label_coverage(said[None, :, f], torch.ones(sizes[f]))
+            share = found.counts.double() / len(made)
+            right = (said[:, f] == own[:n, f]).double().mean()
+            extra = {"accuracy": right} if labels["variant"] == "real" else {}
             yield from rows_of(
                 labels | {"factor": factor},
                 kl=found.kl,
@@ -292,20 +362,112 @@ def of_glyphs(settings: dict[str, Any]) -> Iterator[Row]:
                 least=share.amin(dim=1) * sizes[f],
                 **extra,
             )
-        combined = [list(map(tuple, run)) for run in said.tolist()]
-        kinds = torch.tensor([len(set(run)) for run in combined])
-        known_share = torch.tensor([sum(k in seen for k in run) / len(run) for run in combined])
-        yield from rows_of(labels | {"factor": "all"}, levels=kinds, trained_on=known_share)
+        combined = list(map(tuple, said.tolist()))
+        yield from rows_of(
+            labels | {"factor": "all"},
+            levels=torch.tensor(len(set(combined))),
+            trained_on=torch.tensor(sum(k in seen for k in combined) / len(combined)),
+            agreed=(said[:, 0] == second.classify(made)).double().mean(),
+            copied=memorisation(made[None], train, known, permutations=1).share,
+            **({} if asked is None else {"as_asked": (said[:, 0] == asked).double().mean()}),
+            **{name: torch.tensor(value) for name, value in more.items()},
+        )
 
     for name, pictures in fixed.items():
-        yield from measured(pictures.unsqueeze(0), {"variant": name, "step": -1})
-    for step, trainer in trained(convolutions(16, 16), Empirical(train), settings):
-        made = trainer.sample(n, averaged=True)
-        yield from measured(made, {"variant": "DCGAN", "step": step})
-        say(f"glyphs, step {step}")
+        yield from measured(pictures, {"variant": name, "step": -1}, None)
+    width, sheets = settings["width"], []
+    character, their_character = own[:, 0], theirs[:, 0]
+    variants: dict[str, tuple[tuple[Any, Any], Any]] = {
+        "told": (
+            (partial(Asked, width), partial(Expecting, width)),
+            Labelled(train, character),
+        ),
+        "not told": (convolutions(16, width), Empirical(train)),
+    }
+    for variant, (players, data) in variants.items():
+        told = variant == "told"
+        for run in range(settings["runs"]):
+            trainer, asked = alone(players, data, run, **settings["changed"]), asked_for(n, run)
+            for step in settings["steps"]:
+                trainer.train(step - trainer.steps, progress=False)
+                made = trainer.sample(n, averaged=True, label=asked if told else None)[0]
+                prefers = [
+                    told_logit(trainer, x, y if told else None)
+                    for x, y in ((train, character), (known, their_character))
+                ]
+                labels = {"variant": variant, "step": step}
+                more = {"seen_less_unseen": prefers[0] - prefers[1]}
+                for row in measured(made, labels, asked if told else None, **more):
+                    yield row | {"run": run}
+                say(f"glyphs, {variant}, seed {run}, step {step}")
+            sheets.append(made[:16].reshape(2, 8, 16, 16))
     if not few:
-        sheet = made[:, :8].squeeze(2).permute(0, 2, 1, 3).reshape(-1, 8 * 16)
-        plt.imsave(RUNS / "pictures_glyphs.png", sheet, cmap="gray", vmin=-1, vmax=1)
+        told_sheet = torch.cat(sheets[: settings["runs"]]).permute(0, 2, 1, 3).reshape(-1, 8 * 16)
+        plt.imsave(RUNS / "pictures_glyphs.png", told_sheet, cmap="gray", vmin=-1, vmax=1)
+
+
+#: Pictures of the judge, of G and D, to compare with, and real ones in a generator's place.
+SHARES = [3_000, 5_000, 1_000, 1_000]
+
+
+def of_sizes(settings: dict[str, Any]) -> Iterator[Row]:
+    """MNIST's test pictures at several sizes: a DCGAN and perceptrons for equal processor time.
+
+    The two of one seed are trained one after the other, so that whatever else the machine does
+    meets both.
+    """
+    full, labels = mnist("test")
+    order = torch.randperm(len(full), generator=Generator().manual_seed(0))
+    for side, moments in settings["seconds"].items():
+        judged, train, unseen, fresh = F.interpolate(full, int(side), mode="area")[order].split(
+            SHARES
+        )
+        judge = train_classifier(judged, labels[order[: SHARES[0]]], held_out=SHARES[0] // 10)
+        say(f"{side} pixels: {judge}")
+        for name, pictures in beside(train, fresh).items():
+            where = {"side": side, "variant": name, "rate": 0.0, "moment": -1, "steps": 0}
+            quality = picture_quality(pictures[None], unseen, judge)._asdict()
+            yield from rows_of(where, **quality)
+        players = {"DCGAN": convolutions(int(side), 16), "perceptrons": perceptrons(side=int(side))}
+        for seed in range(settings["runs"]):
+            for rate, (variant, pair) in itertools.product(settings["rates"], players.items()):
+                for moment, trainer in timed(pair, train, moments, rate, seed):
+                    made = trainer.sample(SHARES[2], averaged=True)
+                    quality = picture_quality(made, unseen, judge)._asdict()
+                    where = {"side": side, "variant": variant, "rate": rate, "moment": moment}
+                    for row in rows_of(where | {"steps": trainer.steps}, **quality):
+                        yield row | {"run": seed}
+                say(f"{side} pixels, {variant}, rate {rate}, seed {seed}: {trainer.steps} steps")
+
+
+def beside(train: Tensor, fresh: Tensor) -> dict[str, Tensor]:
+    """What no network has made: real pictures, a normal law with their moments, and noise."""
+    random = Generator().manual_seed(1)
+    pixels = train.flatten(1).double()
+    values, vectors = torch.linalg.eigh(pixels.T.cov())
+    z = torch.randn(fresh.shape[0], pixels.shape[1], generator=random, dtype=torch.double)
+    bell = pixels.mean(dim=0) + z @ (vectors * values.clamp(min=0).sqrt()).T
+    noise = 2 * torch.rand(fresh.shape, generator=random) - 1
+    return {
+        "real": fresh,
+        "normal pixels": bell.float().clamp(-1, 1).reshape(fresh.shape),
+        "noise": noise,
+    }
+
+
+def timed(
+    players: tuple[Any, Any], data: Tensor, moments: list[float], rate: float, seed: int
+) -> Iterator[tuple[float, Trainer]]:
+    """Train one pair; yield it after so many processor seconds of training."""
+    rates = {"discriminator_rate": rate, "generator_rate": rate}
+    trainer = alone(players, Empirical(data), seed, **rates, averaging=0.99)
+    spent = 0.0
+    for moment in moments:
+        while spent < moment:
+            begin = time.process_time()
+            trainer.train(10, progress=False)
+            spent += time.process_time() - begin
+        yield moment, trainer
 
 
 PARTS: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
@@ -313,6 +475,7 @@ PARTS: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
     "few": of_few,
     "stacked": of_stacked,
     "glyphs": of_glyphs,
+    "sizes": of_sizes,
 }
 
 
