@@ -120,3 +120,13 @@ def test_a_script_replaces_its_record_whole(
         record(2.0)
     assert (tmp_path / "dynamics.quick.csv").read_text("utf-8") == "run,0\n8,1.0\n"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_longer_record_goes_on_where_the_others_end() -> None:
+    """Each contender has its moments, and no others; all have the first six."""
+    script, record = load("figures/sweeps/dynamics.py"), pd.read_csv(RUNS / "dynamics.csv")
+    for (target, contender), rows in record.groupby(["target", "contender"]):
+        looked = [int(name) for name in rows if name.isdigit() and rows[name].notna().any()]
+        longer = script.SETTINGS["longer"][target].get(contender, [])
+        assert looked == script.SETTINGS["moments"] + longer, (target, contender)
+        assert rows[[str(at) for at in looked]].notna().all(axis=None)

@@ -609,8 +609,8 @@ CHAPTERS = {
                 "lone = found.gather(1, found.imag.argmax(",
             ),
             "a wide D for nothing": (
-                "moments[moments * factor <= moments[-1]] * factor",
-                "moments[moments * factor <= moments[-1]]",
+                "later = np.array(MOMENTS[1:]) * factor",
+                "later = np.array(MOMENTS[1:]) * factor**0",
             ),
             "intervals half as long": (
                 'found.estimate, found.half, fmt="o"',
@@ -621,8 +621,29 @@ CHAPTERS = {
                 '[f"{m:,}" for m in MOMENTS[:0:-1]], rotation',
             ),
             "one bell lost": (
-                "p_g * left_half, p_g * ~left_half",
-                "0 * p_g, p_g * ~left_half",
+                "mass * left_half, mass * ~left_half",
+                "0 * mass, mass * ~left_half",
+            ),
+            "steps of G on an axis of evaluations": (
+                "middle = 2 * (torch.arange",
+                "middle = 1 * (torch.arange",
+            ),
+            "the half spike is all spike": (
+                "((thinner + data_masses(two_bells)) / 2)",
+                "((thinner + spikes) / 2)",
+            ),
+            "the deviation round 0": ("(share * (x - mean).square())", "(share * x.square())"),
+            "the first width for the last": (
+                "deviation_of(law)])",
+                "length_of(law, 0.5)])",
+            ),
+            "one end of the price twice": (
+                "ends = {one: [found.low, found.high]",
+                "ends = {one: [found.low, found.low]",
+            ),
+            "a plain training that ends too soon": (
+                'recorded(target, "plain", LONG)[1:]',
+                'recorded(target, "plain", LONG)[[1, 2, 3, 4, 5] + [5] * (len(LONG) - 6)]',
             ),
             "G's loss is D's": (
                 "smooth[player].mean(dim=1), style",
@@ -633,7 +654,10 @@ CHAPTERS = {
                 "smooth[0] / 2).mean(dim=1) / 3",
             ),
             "spikes as wide as the bells": ("thin = 0.1", "thin = 0.4"),
-            "a tenth of the mass for half": ("cumsum(dim=-1) < 0.5)", "cumsum(dim=-1) < 0.1)"),
+            "a tenth of the mass for half": (
+                "cumsum(dim=-1) < held)",
+                "cumsum(dim=-1) < held / 5)",
+            ),
             "three lines of one contender": (
                 "found = mean_interval(recorded(name, contender)[1:])",
                 'found = mean_interval(recorded(name, "plain")[1:])',

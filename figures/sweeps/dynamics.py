@@ -3,6 +3,8 @@
 Small GANs learn one bell and two bells. The JS of every run is computed, not estimated, at the
 same numbers of gradient evaluations. The runs of all contenders begin with the same weights
 (a wider D aside), so they are compared in pairs; with k = 1 and no noise they see the same draws.
+The plain training goes on until dearer ones have had its time; on two bells k = 5 and a slow G go
+on until G has moved as much as in the plain one.
 
     python figures/sweeps/dynamics.py            # figures/runs/dynamics.csv, .json
     python figures/sweeps/dynamics.py --quick    # figures/runs/dynamics.quick.csv, .json
@@ -46,8 +48,17 @@ CONTENDERS: dict[str, dict[str, Any]] = {
     "wide D, R1": {"width": 64, "penalties": {"R1": 0.3}},
     "G's rate / 5": {"generator_rate": 2e-4},
 }
-SETTINGS = {"runs": 64, "batch": 128, "moments": [0, 150, 300, 600, 1_200, 2_400]}
-QUICK = SETTINGS | {"runs": 8, "moments": [0, 150]}
+LONG = [3_600, 4_800, 6_000, 7_200, 9_600, 12_000]
+SETTINGS: dict[str, Any] = {
+    "runs": 64,
+    "batch": 128,
+    "moments": [0, 150, 300, 600, 1_200, 2_400],
+    "longer": {  # more moments
+        "one bell": {"plain": LONG},
+        "two bells": {"plain": LONG, "k = 5": [3_600, 7_200], "G's rate / 5": [6_000, 12_000]},
+    },
+}
+QUICK = SETTINGS | {"runs": 8, "moments": [0, 150], "longer": {name: {} for name in TARGETS}}
 
 
 def true_js(trainer: Trainer, data: GaussianMixture) -> Tensor:
@@ -80,17 +91,23 @@ def train(
 
 
 def measure(settings: dict[str, Any]) -> pd.DataFrame:
-    """Train every contender on every target; a row for each run, a column for each moment."""
+    """Train every contender on every target; a row for each run, a column for each moment.
+
+    A moment after the last that all have is empty for the contenders that do not go so far.
+    """
     frames: list[pd.DataFrame] = []
     for target, data in TARGETS.items():
         for contender, change in CONTENDERS.items():
-            found = train(data, **settings, **change).numpy().round(6)
+            moments = settings["moments"] + settings["longer"][target].get(contender, [])
+            found = train(data, moments, settings["runs"], settings["batch"], **change)
             where = {"cell": len(frames), "target": target, "contender": contender}
             columns = {"run": range(settings["runs"])} | dict(
-                zip(map(str, settings["moments"]), found, strict=True)
+                zip(map(str, moments), found.numpy().round(6), strict=True)
             )
             frames.append(pd.DataFrame(where | columns))
-    return pd.concat(frames, ignore_index=True)
+    table = pd.concat(frames, ignore_index=True)
+    looked = sorted((name for name in table if str(name).isdigit()), key=int)
+    return table[["cell", "target", "contender", "run", *looked]]
 
 
 if __name__ == "__main__":
