@@ -914,8 +914,8 @@ CHAPTERS = {
             "the floor: one mean": ("return 2 * a.sum() + pairs", "return a.sum() + pairs"),
             "a line for an arc": ("torch.sin((1 - t) * angle) * start", "(1 - t) * start"),
             "higher taken for lower": (
-                "torch.where(HIGHER, scored >= worst, scored <= worst)",
-                "torch.where(HIGHER, scored <= worst, scored >= worst)",
+                "torch.where(HIGHER, scores >= worst, scores <= worst)",
+                "torch.where(HIGHER, scores <= worst, scores >= worst)",
             ),
             "forgers in another order": (
                 'range(len(forgers) + 1), [*forgers, "the bar"],',
@@ -978,17 +978,9 @@ CHAPTERS = {
                 "(far.loc[end] > 2 * far.min())",
                 "(far.loc[end] < 2 * far.min())",
             ),
-            "late: real digits' distance for their precision": (
-                'of_real["frechet"])',
-                'of_real["precision"])',
-            ),
             "sizes: who is ahead exchanged": (
                 'for variant in ("DCGAN", "perceptrons"))\n    return mean_interval(np.log',
                 'for variant in ("perceptrons", "DCGAN"))\n    return mean_interval(np.log',
-            ),
-            "sizes: styles of the rates exchanged": (
-                'zip(size_rates, ("o--", "o-"), strict=True):\n            far',
-                'zip(size_rates[::-1], ("o--", "o-"), strict=True):\n            far',
             ),
             "sizes: precision drawn": (
                 "far = at_moments(side, variant, rate)\n            label",
@@ -1008,8 +1000,8 @@ CHAPTERS = {
                 "stopped = LATE[-1] + 0 * late_note",
             ),
             "late: precision for recall": (
-                'for name in ("precision", "recall")\n)',
-                'for name in ("recall", "precision")\n)',
+                'recalled = mean_interval(over_time("now", "recall")',
+                'recalled = mean_interval(over_time("now", "precision")',
             ),
             "arithmetic: half of the step": (
                 "def arrived(who, way, scale=2.0)",
