@@ -37,7 +37,7 @@ WITHIN = re.compile(r"(?<=\d) (?=%|± ?\d)|(?<=\d ±) (?=\d)")
 STANDS_STILL = (
     '<p class="about">A picture of it, which stands still. It moves in '
     '<a href="../index.html#run-it-yourself">JupyterLab</a>; <a href="../trainings.html">recorded '
-    "trainings</a> of the lab play without.</p>"
+    "trainings</a> of the lab play without Python.</p>"
 )
 #: The library's modules in the order of its own page, with what it says of each.
 MODULE = re.compile(r"^``(\w+)``\s+(.+?)\s{2,}(.+)$", re.MULTILINE)

@@ -89,8 +89,8 @@ CHAPTERS = {
                 "parts = path[300 - step][0] * Normal(*path[300 - step][1:])",
             ),
             "the panels of EM in reverse order": (
-                "zip(em_axes, (0, 1, 300), strict=True):\n    ax.set(xticks",
-                "zip(em_axes[::-1], (0, 1, 300), strict=True):\n    ax.set(xticks",
+                "zip(em_axes, (0, 1, 300), strict=True):\n    ax.set(xlabel",
+                "zip(em_axes[::-1], (0, 1, 300), strict=True):\n    ax.set(xlabel",
             ),
             "back-propagation: the slope of tanh": (
                 "d_a @ w2.mT * (1 - h**2)\n    sums",
