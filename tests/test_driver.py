@@ -83,6 +83,23 @@ def test_a_command_from_another_thread_wakes_the_task() -> None:
     assert asyncio.run(scene())[:2] == ["posted", "drawn"]
 
 
+def test_what_was_asked_for_while_no_picture_was_wanted_is_shown_once_one_is() -> None:
+    """It rests, its window is full, and what makes room has nothing of its own to show."""
+    log: list[str] = []
+    wanted = [False]
+    made = Driver(lambda: None, lambda: log.append("draw"), ready=lambda: wanted[0])
+
+    def make_room() -> bool:
+        wanted[0] = True
+        return False
+
+    made.post(lambda: log.append("moved"))
+    made._slice()
+    made.post(make_room)
+    made._slice()
+    assert log == ["moved", "draw"]
+
+
 def test_a_higher_speed_acts_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     log: list[str] = []
     clock = [100.0]

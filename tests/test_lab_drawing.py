@@ -320,6 +320,21 @@ def test_dark_paper_has_its_own_colours(lab: Stage) -> None:
     assert same(colour(canvas, 1.0, -0.7), halfway)
 
 
+def test_on_dark_paper_d_and_the_manifold_keep_their_hues(lab: Stage) -> None:
+    judge, mesh = (31, 199, 164), (221, 156, 192)
+    try:
+        for name, value in DARK.items():
+            lab.page.evaluate(_STYLE, [name, value])
+        lab.show(thread=[[-0.5, 0.0], [2.5, 0.0]], curves=curves())
+        canvas = lab.canvas()
+        panel = lab.canvas(lab.panel("V(D, G)").locator("canvas"))
+    finally:
+        for name in DARK:
+            lab.page.evaluate(_STYLE, [name, ""])
+    assert canvas.has(1.0, 0.0, mesh) and not len(canvas.where(judge, 40))
+    assert len(panel.where(judge, 40)) > 20 and not len(panel.where(mesh, 40))
+
+
 # --- The line ---------------------------------------------------------------------------------
 
 
@@ -554,8 +569,7 @@ def test_each_curve_of_a_panel_has_its_place_its_colour_and_its_name(
             key = figure.locator(".gan-label", has_text=label).first
             assert key.inner_text().strip() == label or key.text_content() == label
             said = key.locator(".gan-line").evaluate("k => getComputedStyle(k).borderTopColor")
-            wanted = "currentcolor" if colour is INK else f"rgb{colour}".replace("'", "")
-            assert said == (wanted if colour is not INK else said)
+            assert said == f"rgb{colour}"
     for other in {REAL, FAKE, JUDGE} - {colour for *_, colour in PANELS[title]}:
         assert not len(canvas.where(other, 40))
     assert figure.locator(".gan-label").all_inner_texts() == [
@@ -602,6 +616,14 @@ def test_dashes_tell_the_second_line_from_the_first(lab: Stage) -> None:
 
     assert share(0.8, REAL) == 1
     assert 0.3 < share(0.2, FAKE) < 0.85
+
+
+def test_a_key_is_dashed_where_its_line_is(lab: Stage) -> None:
+    lab.show(curves=curves())
+    style = "keys => keys.map(key => getComputedStyle(key).borderTopStyle)"
+    for title, lines in PANELS.items():
+        keys = lab.panel(title).locator(".gan-line").evaluate_all(style)
+        assert keys == ["solid", "dashed"][: sum(bool(label) for _, label, _ in lines)], title
 
 
 def test_the_norms_scale_is_logarithmic_and_leaves_nought_out(lab: Stage) -> None:
@@ -1006,6 +1028,32 @@ def test_a_drawing_that_was_given_up_is_not_sent_with_the_next(lab: Stage) -> No
         view.press(key)
     (drawn,) = lab.sent("drawn")
     np.testing.assert_allclose(drawn["points"], [[1.0, 1.0], [1.08, 1.0]], atol=1e-6)
+
+
+def test_the_cursor_stays_on_the_picture(lab: Stage) -> None:
+    lab.show()
+    lab.button("Draw data").press("Enter")
+    keys = ["ArrowRight", "ArrowUp"] * 30 + [" ", "ArrowLeft", " "]
+    keys += ["ArrowLeft", "ArrowDown"] * 60 + [" ", "Enter"]
+    lab.page.locator("canvas.gan-view").evaluate(
+        """(canvas, keys) => {
+            for (const key of keys) canvas.dispatchEvent(new KeyboardEvent('keydown', { key }));
+        }""",
+        keys,
+    )
+    (drawn,) = lab.sent("drawn")
+    expected = [[HIGH, HIGH], [HIGH - 0.08, HIGH], [LOW, LOW]]
+    np.testing.assert_allclose(drawn["points"], expected, atol=1e-6)
+
+
+def test_what_is_drawn_lies_in_the_window_that_is_on_the_screen(lab: Stage) -> None:
+    lab.show()
+    lab.show(picture_head(window=[0.0, 10.0]))  # of other data, since
+    lab.button("Draw data").press("Enter")
+    for key in ("Space", "ArrowRight", "Space", "Enter"):
+        lab.page.locator("canvas.gan-view").press(key)
+    (drawn,) = lab.sent("drawn")
+    np.testing.assert_allclose(drawn["points"], [[5.0, 5.0], [5.2, 5.0]], atol=1e-6)
 
 
 def test_a_long_drawing_is_thinned_evenly(lab: Stage) -> None:

@@ -73,6 +73,26 @@ def test_another_page_s_moves_are_not_this_one_s(lab: Stage) -> None:
     assert lab.control("k").get_attribute("aria-valuetext") == "7"
 
 
+def test_each_page_of_a_lab_has_a_name_of_its_own(lab: Stage) -> None:
+    """One name for two, and the kernel would take the second's first words for old ones."""
+    names = []
+    for _ in range(2):
+        lab.mount()
+        answer(lab, 0)
+        lab.button("D step").click()
+        names.append(lab.orders()[0]["page"])
+    assert len(set(names)) == 2
+
+
+def test_a_page_that_was_left_draws_nothing_more_and_says_nothing(lab: Stage) -> None:
+    answer(lab, 0, step=7)
+    lab.page.evaluate("window.leave()")
+    said = lab.sent()
+    answer(lab, 0, number=99, step=50)
+    assert lab.text("facts").startswith("step 7")
+    assert lab.sent() == said
+
+
 def test_a_menu_keeps_the_last_choice(lab: Stage) -> None:
     answer(lab, 0, playing=True)
     menu, chosen = lab.control("loss"), "select => select.selectedOptions[0].textContent"

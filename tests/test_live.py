@@ -25,7 +25,7 @@ from gan_course import cells
 from gan_course.cells import Cell
 from gan_course.distributions import GaussianMixture, Uniform, normal, ring
 from gan_course.lab import Driver, Lab
-from gan_course.lab.controls import CONTROLS, LAYERS
+from gan_course.lab.controls import CONTROLS, LAYERS, TARGET_MENU
 from gan_course.lab.curves import MOST, NAMES, Curves
 from gan_course.lab.frames import pack, pack_small, unpack
 from gan_course.lab.scene import CELLS, GRID, MESH, SHOWN, Scene
@@ -296,6 +296,15 @@ def test_a_training_that_diverges_rests_says_so_and_offers_a_remedy(lab: Lab) ->
     assert lab.trainer.steps == 1
     assert lab.values["generator_rate"] == pytest.approx(1e-4)
     assert lab.frame()[0]["remedy"] is None
+
+
+def test_the_remedy_is_a_tenth_of_each_rate_by_itself(lab: Lab) -> None:
+    lab.set(discriminator_rate=0.005, generator_rate=0.0002)
+    with torch.no_grad():
+        next(lab.trainer.generator.parameters()).fill_(torch.inf)
+    lab.run(1)
+    tenths = {"discriminator_rate": 0.0005, "generator_rate": 0.00002}
+    assert lab.frame()[0]["remedy"]["values"] == pytest.approx(tenths)
 
 
 @pytest.mark.parametrize(
@@ -1050,6 +1059,23 @@ def test_slow_motion_shows_the_batch_that_the_step_uses(lab: Lab) -> None:
     torch.testing.assert_close(torch.stack(beliefs), torch.cat([step.real, step.fake]))
 
 
+def test_slow_motion_says_the_scores_of_a_critic_as_they_are() -> None:
+    lab = Lab(width=8, batch=32, loss="wasserstein")
+    with torch.no_grad():
+        list(lab.trainer.discriminator.parameters())[-1].fill_(3.0)  # no probability is as large
+    lab.do("slow motion")
+    lab.run(0)
+    peeked = lab.trainer.peek()
+    with torch.no_grad():
+        batches = peeked.real, lab.trainer.generator(peeked.noise)
+    real, fake = (lab.trainer.logits(batch)[0].mean().item() for batch in batches)
+    assert min(real, fake) > 1
+    lab.run(3)
+    assert lab._piece is not None
+    assert f"{real:.2f} on real and {fake:.2f} on generated" in lab._piece.text
+    lab.stop()
+
+
 def test_leaving_slow_motion_finishes_the_round(lab: Lab) -> None:
     lab.do("slow motion")
     lab.run(2)
@@ -1093,6 +1119,18 @@ def test_what_is_drawn_becomes_the_data(lab: Lab) -> None:
     assert lab.trainer.data.sample((200,)).mean().item() == pytest.approx(1 / 3, abs=0.15)
     lab.set(data="ring")
     lab.set(data="drawn")
+
+
+def test_what_is_drawn_on_one_lab_is_no_data_of_another() -> None:
+    one, before = Lab(width=4), Lab(normal(2), width=4)
+    one.draw_data([[0, 0], [1, 1]])
+    one.run(0)
+    assert one.values["data"] == "drawn"
+    menus = {before: [*TARGET_MENU, "given"], Lab(width=4): [*TARGET_MENU]}
+    for other, menu in menus.items():
+        assert list(other.targets) == list(other.controls["data"].options) == menu
+        with pytest.raises(ValueError, match="data = 'drawn'"):
+            other.set(data="drawn")
 
 
 @pytest.mark.parametrize(

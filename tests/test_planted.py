@@ -557,6 +557,24 @@ FAULTS = {
         "changed = command() is not False",
         "test_live.py::test_an_acknowledgement_hides_no_command",
     ),
+    "a move forgotten while no picture is wanted": Fault(
+        "lab/driver.py",
+        "self._changed |= asked",
+        "self._changed = asked",
+        "test_driver.py::test_what_was_asked_for_while_no_picture_was_wanted_is_shown_once_one_is",
+    ),
+    "a tenth of D's rate for both": Fault(
+        "lab/lab.py",
+        "self.values[name] / 10",
+        "self.values[RATES[0]] / 10",
+        "test_live.py::test_the_remedy_is_a_tenth_of_each_rate_by_itself",
+    ),
+    "a critic's score said as a probability": Fault(
+        "lab/slow.py",
+        "logits.sigmoid() if any_loss else logits",
+        "logits.sigmoid()",
+        "test_live.py::test_slow_motion_says_the_scores_of_a_critic_as_they_are",
+    ),
     "an older word replaces a newer one": Fault(
         "lab/view.py",
         "late |= number < newest",

@@ -714,6 +714,31 @@ FAULTS = {
         "PICTURE_MS = 10",
         drawing.test_a_recording_plays_some_ten_pictures_a_second,
     ),
+    "the dashes of the keys exchanged": Plant(
+        '${dash ? "dashed" : "solid"}',
+        '${dash ? "solid" : "dashed"}',
+        drawing.test_a_key_is_dashed_where_its_line_is,
+    ),
+    "two pages of one name": Plant(
+        "const name = Math.random().toString(36).slice(2);",
+        'const name = "page";',
+        echo.test_each_page_of_a_lab_has_a_name_of_its_own,
+    ),
+    "a page that was left goes on": Plant(
+        'sizes.disconnect(); model.off("msg:custom", receive);',
+        "sizes.disconnect();",
+        echo.test_a_page_that_was_left_draws_nothing_more_and_says_nothing,
+    ),
+    "the cursor leaves the picture": Plant(
+        "Math.min(1, Math.max(0, v + 0.02 * move[i]))",
+        "v + 0.02 * move[i]",
+        drawing.test_the_cursor_stays_on_the_picture,
+    ),
+    "a drawing in the window of the first picture": Plant(
+        "parts.window = head.window;",
+        "parts.window ??= head.window;",
+        drawing.test_what_is_drawn_lies_in_the_window_that_is_on_the_screen,
+    ),
     "the scrubber stands still": Plant(
         "scrubber.value = state.at;",
         "",

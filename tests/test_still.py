@@ -167,3 +167,22 @@ def test_the_bundle_is_the_page_a_picture_and_words() -> None:
     assert "after 20 steps, with k = 1" in metadata["image/png"]["alt"]
     picture, _ = bundle(*lab.frame(), scores(lab))
     assert picture.items() <= data.items()
+
+
+def test_the_bundle_is_of_the_moment_at_which_it_is_asked_for() -> None:
+    """Not of the last step, since which more may have changed than the number of steps."""
+    lab = trained()
+    seen = {lab._repr_mimebundle_()[0]["image/png"]}
+    for change in (
+        lambda: lab.do("G step"),
+        lambda: lab.set(loss="hinge"),
+        lambda: lab.show("real"),
+    ):
+        change()
+        lab.run(0)
+        data, metadata = lab._repr_mimebundle_()
+        expected, about = bundle(*lab.frame(), scores(lab))
+        assert expected.items() <= data.items() and metadata["image/png"] == about["image/png"]
+        assert data["image/png"] not in seen
+        seen.add(data["image/png"])
+    assert lab.trainer.steps == 20

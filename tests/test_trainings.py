@@ -165,7 +165,9 @@ def go(page: Page, note: dict, picked: tuple[int, str, int, int]) -> None:
 def canvas(page: Page, place: str) -> np.ndarray:
     url = page.locator(place).evaluate("canvas => canvas.toDataURL()")
     image = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
-    return np.asarray(image.convert("RGB")).astype(int)
+    image = image.convert("RGBA")
+    paper = Image.new("RGBA", image.size, "white")
+    return np.asarray(Image.alpha_composite(paper, image).convert("RGB")).astype(int)
 
 
 def at(pixels: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -245,6 +247,92 @@ def test_what_is_drawn_and_said_is_the_record(
     pressed = page.locator(".wall button[aria-pressed=true]")
     assert pressed.count() == 1
     assert f"Seed {seed + 1}," in str(pressed.get_attribute("aria-label"))
+
+
+def cuts(belief: np.ndarray) -> np.ndarray:
+    """Where the shade passes one half between two neighbours, in bytes, as ``at`` takes them."""
+    away = belief.astype(float) - 127.5
+    found = []
+    for across, values in ((0, away), (1, away.T)):  # along a row, along a column
+        for row, start in zip(*np.nonzero(values[:, :-1] * values[:, 1:] < 0), strict=True):
+            share = values[row, start] / (values[row, start] - values[row, start + 1])
+            place = (start + share, row)
+            found.append(place if across == 0 else place[::-1])
+    return np.array(found) / (len(belief) - 1) * script.TOP
+
+
+def inked(pixels: np.ndarray, places: np.ndarray) -> float:
+    """The share of places with something black about them."""
+    black = np.pad(pixels.max(axis=-1) < 110, 2)
+    near = np.lib.stride_tricks.sliding_window_view(black, (5, 5)).any(axis=(2, 3))
+    return float(at(near, places).mean())
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("picked", PICKED[1:], ids=str)
+def test_the_border_and_the_curves_are_the_record_s(
+    picked: tuple[int, str, int, int],
+    page: Page,
+    note: dict,
+    table: pd.DataFrame,
+    kept: dict[str, np.ndarray],
+) -> None:
+    k, loss, step, seed = picked
+    settings = note["settings"]
+    go(page, note, picked)
+    place = ([*settings["losses"]].index(loss), settings["k"].index(k), step // settings["every"])
+    border, pixels = cuts(kept["belief"][place][seed]), canvas(page, ".main")
+    assert len(border) > 10
+    assert inked(pixels, border) > 0.7  # dots and crosses lie on some of it
+    assert inked(pixels, border[:, ::-1]) < 0.5
+
+    rows = table[(table["loss"] == loss) & (table["k"] == k)]
+    both = rows[["real", "fake"]].to_numpy()
+    ends = (0, 1) if loss != "wasserstein" else (np.nanmin(both), np.nanmax(both))
+    own = rows[rows["run"] == seed].sort_values("step")
+    panels = [("modes", 0, 8, ORANGE), ("high_quality", 0, 1, ORANGE), ("real", *ends, BLUE)]
+    for at_panel, (name, low, high, colour) in enumerate(panels, 1):
+        drawn = canvas(page, f".curves figure:nth-child({at_panel}) canvas")
+        height, width = drawn.shape[:2]
+        across = 34 + np.linspace(0, 1, len(own)) * (width - 40)
+        down = height - 16 - (own[name] - low) / (high - low) * (height - 24)
+        marked = np.abs(drawn - np.array(colour)).max(axis=-1) < 70
+        places = zip(across.round().astype(int), down.round().astype(int), strict=True)
+        there = [marked[y - 2 : y + 3, x - 1 : x + 2].any() for x, y in places]
+        if name == "real":  # where the line of generated samples, drawn after it, does not hide it
+            apart = np.abs(own["real"] - own["fake"]) / (high - low) * (height - 24) > 5
+            there = np.array(there)[apart.to_numpy()]
+        assert len(there) > 2 and np.mean(there) > 0.8, name
+        if name == "modes":  # the line of the chosen seed alone is wide; seen where it is flat
+            middles = (across[:-1] + across[1:]).round().astype(int) // 2
+            level = np.flatnonzero(np.diff(own[name]) == 0)
+            rows_of = [slice(round(y) - 4, round(y) + 5) for y in down.to_numpy()[level]]
+            inks = [
+                (1 - drawn[y, x, 2] / 255).sum()
+                for y, x in zip(rows_of, middles[level], strict=True)
+            ]
+            assert len(inks) > 5 and np.median(inks) > 1.8
+        now = round(across[step // settings["every"]])
+        assert (drawn[5:-17, now - 1 : now + 2].max(axis=2) < 230).any(axis=1).mean() > 0.95
+    says = page.locator(".judge").inner_text()
+    assert says.startswith("D's score" if loss == "wasserstein" else "D(x), solid")
+
+
+@pytest.mark.browser
+def test_it_plays_to_its_last_moment_and_then_from_its_first(page: Page) -> None:
+    time, play = page.get_by_label("step", exact=True), page.locator(".play")
+    last = str(time.get_attribute("max"))
+    time.press("End")
+    time.press("ArrowLeft")
+    play.press("Enter")
+    expect(play).to_have_text("Pause")
+    expect(play).to_have_text("Play")
+    assert time.input_value() == last
+    said = str(time.get_attribute("aria-valuetext"))
+    assert f"step {said}." in page.locator(".said").inner_text()
+    at_once = "play => { play.click(); return document.querySelector('.moment').value; }"
+    assert play.evaluate(at_once) == "0"
+    play.press("Enter")
 
 
 @pytest.mark.browser
