@@ -333,9 +333,9 @@ def test_quick_leaves_out_what_is_slow(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nmarkers = slow\n    browser")
     pytester.makeconftest((ROOT / "conftest.py").read_text(encoding="utf-8"))
     pytester.makepyfile(QUICK, test_soak="raise SystemError('it is read')\n")
-    pytester.runpytest_inprocess("--quick").assert_outcomes(passed=1, deselected=2)
+    pytester.runpytest_subprocess("--quick").assert_outcomes(passed=1, deselected=2)
     pytester.path.joinpath("test_soak.py").write_text("def test(): pass\n", encoding="utf-8")
-    pytester.runpytest_inprocess().assert_outcomes(passed=4)
+    pytester.runpytest_subprocess().assert_outcomes(passed=4)
 
 
 BROWSER = """
@@ -381,9 +381,8 @@ def test_a_chapter_runs_once_where_there_is_a_browser(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HAS_CHROMIUM", browser)
-    monkeypatch.delitem(sys.modules, "jupyter_browser", raising=False)
     places = ["test_browser.py", "one.ipynb", "other.ipynb", "solution.ipynb"]
-    told = chapters.runpytest_inprocess("--nbval", "--co", "-q", *options, *places).outlines
+    told = chapters.runpytest_subprocess("--nbval", "--co", "-q", *options, *places).outlines
     assert [line.split("::")[0] for line in told if "Cell" in line] == cells
 
 
