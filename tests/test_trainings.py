@@ -145,8 +145,8 @@ def ready(page: Page) -> None:
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
 
 
-def go(page: Page, note: dict, picked: tuple[int, str, int, int]) -> None:
-    """Choose a moment by the keyboard."""
+def go(page: Page, note: dict, picked: tuple[int, str, int, int]) -> tuple[int, int, int]:
+    """Choose a moment by the keyboard; return its place in what was kept."""
     k, loss, step, seed = picked
     settings = note["settings"]
     slider = page.get_by_label("k (D steps)")
@@ -160,6 +160,7 @@ def go(page: Page, note: dict, picked: tuple[int, str, int, int]) -> None:
         time.press("ArrowRight")
     page.locator(".wall button").nth(seed).press("Enter")
     ready(page)
+    return [*settings["losses"]].index(loss), settings["k"].index(k), step // settings["every"]
 
 
 def canvas(page: Page, place: str) -> np.ndarray:
@@ -195,8 +196,7 @@ def test_what_is_drawn_and_said_is_the_record(
 ) -> None:
     k, loss, step, seed = picked
     settings = note["settings"]
-    go(page, note, picked)
-    place = ([*settings["losses"]].index(loss), settings["k"].index(k), step // settings["every"])
+    place = go(page, note, picked)
     points, belief = kept["points"][place], kept["belief"][place]
 
     pixels = canvas(page, ".main")
@@ -279,8 +279,7 @@ def test_the_border_and_the_curves_are_the_record_s(
 ) -> None:
     k, loss, step, seed = picked
     settings = note["settings"]
-    go(page, note, picked)
-    place = ([*settings["losses"]].index(loss), settings["k"].index(k), step // settings["every"])
+    place = go(page, note, picked)
     border, pixels = cuts(kept["belief"][place][seed]), canvas(page, ".main")
     assert len(border) > 10
     assert inked(pixels, border) > 0.7  # dots and crosses lie on some of it

@@ -70,6 +70,16 @@ ROWS: dict[str, tuple[str, float, float, bool]] = {
     "full, R1 twice for R1 + R2": ("relativistic", 2, 0, True),
     "residual alone": ("non-saturating", 0, 0, True),
 }
+#: Of both targets that are pictures.
+PICTURES: dict[str, Any] = {
+    "gamma": 0.1,
+    "steps": [300, 600],
+    "batch": 64,
+    "width": 64,
+    "activation": "leaky relu",
+    "latent": 64,
+    "runs": 8,
+}
 SETTINGS: dict[str, Any] = {
     "rates": [1e-3, 3e-3, 1e-2],
     "betas": [0.5, 0.99],
@@ -97,26 +107,8 @@ SETTINGS: dict[str, Any] = {
             "runs": 16,
             "samples": 2_500,
         },
-        "stacked": {
-            "gamma": 0.1,
-            "steps": [300, 600],
-            "batch": 64,
-            "width": 64,
-            "activation": "leaky relu",
-            "latent": 64,
-            "runs": 8,
-            "samples": 5_000,
-        },
-        "glyphs": {
-            "gamma": 0.1,
-            "steps": [300, 600],
-            "batch": 64,
-            "width": 64,
-            "activation": "leaky relu",
-            "latent": 64,
-            "runs": 8,
-            "samples": 400,
-        },
+        "stacked": PICTURES | {"samples": 5_000},
+        "glyphs": PICTURES | {"samples": 400},
     },
 }
 QUICK: dict[str, Any] = SETTINGS | {

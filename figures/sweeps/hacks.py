@@ -511,6 +511,15 @@ DIGITS_RECIPE: Table = {
     "generator_rate": 5e-4,
     "betas": (0.5, 0.999),
 }
+#: Of both parts on stacked digits.
+STACKS: Table = {
+    "runs": 8,
+    "steps": [500, 1_000],
+    "samples": 26_000,
+    "width": 16,
+    "seed": 0,
+    "recipe": DIGITS_RECIPE,
+}
 #: Of each part. Seeds from 100 on were for trying out, and are in no record.
 SETTINGS: dict[str, Table] = {
     "tricks": {
@@ -531,22 +540,8 @@ SETTINGS: dict[str, Table] = {
         "recipe": DIGITS_RECIPE
         | {"discriminator_rate": 1e-3, "generator_rate": 1e-3, "betas": (0.9, 0.999)},
     },
-    "packed": {
-        "runs": 8,
-        "steps": [500, 1_000],
-        "samples": 26_000,
-        "width": 16,
-        "seed": 0,
-        "recipe": DIGITS_RECIPE,
-    },
-    "batches": {
-        "runs": 8,
-        "steps": [500, 1_000],
-        "samples": 26_000,
-        "width": 16,
-        "seed": 0,
-        "recipe": DIGITS_RECIPE,
-    },
+    "packed": STACKS,
+    "batches": STACKS,
     "late": {
         "seeds": list(range(8)),
         "rates": [5e-4, 2e-3],
